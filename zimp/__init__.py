@@ -1,0 +1,51 @@
+"""Zeroth-order topology of pruned networks: why iterative magnitude pruning keeps what it keeps.
+
+The modules, each named for its concept, import only those above them:
+
+``bounds``, ``topology``, ``oracle``
+    How far a layer can be pruned; its maximum spanning forest and H0; the cross-check by ripser and GUDHI.
+``layers``, ``pruning``, ``imp``
+    From a torch network to graphs; masks; train, prune, rewind.
+``models``, ``data``
+    Small networks and data sets.
+``plots``, ``widgets``
+    Figures, and explorers that live without a kernel.
+
+``import zimp`` is instant: a module is imported when one of its names is first used, so the first three run where
+torch is not installed.
+"""
+
+from importlib import import_module
+
+_HOMES = {
+    "topology": (
+        "SpanningForest", "spanning_forest", "persistence_diagram", "betti_curve", "count_components",
+        "neural_persistence",
+    ),
+    "bounds": ("critical_compression", "spatial_critical_compression", "retention_bound", "connectivity_density"),
+    "oracle": ("cross_check",),
+    "layers": ("prunable", "LayerGraph", "layer_graph", "tree_sizes"),
+    "pruning": (
+        "magnitude_mask", "random_mask", "topological_mask", "topological_scores", "prune", "TopologicalUnstructured",
+    ),
+    "models": ("lenet_300_100", "small_conv"),
+    "data": ("Data", "Split", "load_data"),
+    "imp": ("iterative_magnitude_pruning", "train", "accuracy", "Record", "TrainingDiverged"),
+    "plots": (),
+    "widgets": ("explorer",),
+}  # fmt: skip
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [*_HOME]
+
+
+def __getattr__(name):
+    if name in _HOMES:
+        return import_module(f".{name}", __name__)
+    if name in _HOME:
+        return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    raise AttributeError(f"module 'zimp' has no attribute {name!r}")
+
+
+def __dir__():
+    return [*globals(), *_HOMES, *_HOME]

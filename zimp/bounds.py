@@ -1,0 +1,190 @@
+"""How far a layer can be pruned: numbers that need no weights, only the layer's size.
+
+* :func:`zimp.critical_compression`: the best that any method can do while it keeps H0
+  (:func:`zimp.spatial_critical_compression` for the paper's graph of a convolution).
+* :func:`zimp.retention_bound`: the worst that magnitude pruning can do to the tree.
+* :func:`zimp.connectivity_density`: where magnitude pruning typically starts to lose H0, if the weights are independent.
+"""
+
+from __future__ import annotations
+
+import math
+from operator import index
+
+__all__ = ["critical_compression", "spatial_critical_compression", "retention_bound", "connectivity_density"]
+
+
+def critical_compression(m, n) -> float:
+    """The compression ratio of a dense layer that is pruned down to a spanning tree, ``m n / (m + n - 1)``.
+
+    Pruned further, the layer falls apart and its H0 changes, whatever the method.
+
+    Parameters
+    ----------
+    m, n : int
+        Outputs and inputs of the layer.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        For sizes that are not positive whole numbers.
+
+    References
+    ----------
+    Balwani & Krzyston 2022, their ``eta_c``. Not the "critical compression" of SynFlow (Tanaka et al. 2020).
+
+    Examples
+    --------
+    >>> import zimp
+    >>> round(zimp.critical_compression(300, 784), 5)
+    217.17452
+    """
+    m, n = _size("m", m), _size("n", n)
+    return m * n / (m + n - 1)
+
+
+def spatial_critical_compression(height, width, kernel=3, padding=1) -> float:
+    """The critical compression ratio of a convolution seen as a graph of pixels: ``k k n / (m + n - 1)``.
+
+    One filter of stride 1 joins each of the ``n`` output pixels to the ``k k`` pixels under its kernel, among the ``m``
+    pixels of the padded input. The ratio counts edges of this graph, not parameters: edges share their weights.
+
+    Parameters
+    ----------
+    height, width : int
+        Pixels of the input, without padding.
+    kernel : int
+        Side ``k`` of the square kernel, at least 2 (a 1x1 kernel joins each pixel to itself only).
+    padding : int
+        Rows and columns of zeros added on each side.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        For sizes that are not whole numbers of the range above, or a kernel larger than the padded input.
+
+    References
+    ----------
+    Balwani & Krzyston 2022, their ``spatial`` graph.
+
+    Examples
+    --------
+    >>> import zimp
+    >>> round(zimp.spatial_critical_compression(32, 32), 5)
+    4.22946
+    """
+    height, width, kernel = _size("height", height), _size("width", width), _size("kernel", kernel)
+    padding = _whole("padding", padding)
+    if padding < 0:
+        raise ValueError(f"padding={padding} is negative; it counts the pixels added on each side")
+    height, width = height + 2 * padding, width + 2 * padding
+    if not 2 <= kernel <= min(height, width):
+        raise ValueError(f"kernel={kernel} is not between 2 and the {height}x{width} pixels of the padded input")
+    m, n = height * width, (height - kernel + 1) * (width - kernel + 1)
+    return kernel * kernel * n / (m + n - 1)
+
+
+def retention_bound(kept, m, n) -> int:
+    """The fewest tree edges among any ``kept`` edges of an ``m x n`` layer: the square-root law, exactly.
+
+    Whatever the weights, the ``kept`` heaviest of them contain at least this many edges of the maximum spanning tree.
+    It is the minimum of ``a + b - 1`` over the blocks ``a <= m, b <= n`` with ``a b >= kept``; a full block attains it.
+
+    Parameters
+    ----------
+    kept : int
+        Number of weights that are left, from 0 to ``m n``.
+    m, n : int
+        Outputs and inputs of the layer.
+
+    Returns
+    -------
+    int
+        At least ``2 sqrt(kept) - 1``.
+
+    Raises
+    ------
+    ValueError
+        For sizes that are not positive whole numbers, or ``kept`` outside 0 to ``m n``.
+
+    Examples
+    --------
+    >>> import zimp
+    >>> zimp.retention_bound(11760, 300, 784)  # 5 % of the weights of a 300 x 784 layer: a 108 x 109 block
+    216
+    """
+    m, n, kept = _size("m", m), _size("n", n), _whole("kept", kept)
+    if not 0 <= kept <= m * n:
+        raise ValueError(f"kept={kept} is not between 0 and the {m * n} weights of a {m}x{n} layer")
+    if kept == 0:
+        return 0
+    m, n = min(m, n), max(m, n)
+    return min(a + -(-kept // a) - 1 for a in range(-(-kept // n), m + 1))
+
+
+def connectivity_density(m, n, probability=0.5) -> float:
+    """The density at which a layer of independent weights is still connected with the given probability.
+
+    Pruned by magnitude, such a layer is a uniform random bipartite graph, and what falls off first are single neurons:
+    ``P(connected) ~ exp(-(m exp(-d n) + n exp(-d m)))`` at density ``d``. This solves that for ``d``.
+
+    Parameters
+    ----------
+    m, n : int
+        Outputs and inputs of the layer.
+    probability : float
+        Strictly between 0 and 1.
+
+    Returns
+    -------
+    float
+        At most 1; on layers of a few neurons, where the limit law says little, it is cut off there.
+
+    Raises
+    ------
+    ValueError
+        For sizes that are not positive whole numbers, or a probability outside (0, 1).
+
+    References
+    ----------
+    Palasti 1964; the coupon collector's law. Its use for pruned layers is ours.
+
+    Examples
+    --------
+    >>> import zimp
+    >>> round(zimp.connectivity_density(300, 784), 4)
+    0.0234
+    """
+    m, n = _size("m", m), _size("n", n)
+    if not 0 < probability < 1:
+        raise ValueError(f"probability={probability} is not strictly between 0 and 1; the median is 0.5")
+    isolated = -math.log(probability)  # the expected number of isolated neurons that gives this probability
+    low, high = 0.0, 1.0
+    while (middle := (low + high) / 2) not in (low, high):
+        if m * math.exp(-middle * n) + n * math.exp(-middle * m) > isolated:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _whole(name: str, value) -> int:
+    try:
+        return index(value)
+    except TypeError:
+        raise ValueError(f"{name}={value!r} is not a whole number") from None
+
+
+def _size(name: str, value) -> int:
+    value = _whole(name, value)
+    if value < 1:
+        raise ValueError(f"{name}={value} is not positive; a layer has at least one output and one input")
+    return value

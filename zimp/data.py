@@ -1,0 +1,108 @@
+"""Data sets, split into training, validation and test parts once and for all.
+
+``digits`` (1797 images of 8x8 pixels) comes with scikit-learn and needs no network. MNIST, Fashion-MNIST and CIFAR-10
+come through torchvision.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["Split", "Data", "load_data"]
+
+TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10"}
+HELD_OUT = 5000  # training images of torchvision's data sets that become the validation split
+SPLIT_SEED = 0  # one split for all experiments, so that their test images are never trained on
+
+
+class Split(NamedTuple):
+    """Images ``x``, float32 of shape ``(N, channels, height, width)`` in [0, 1], and labels ``y``, int64 ``(N,)``."""
+
+    x: Tensor
+    y: Tensor
+
+
+class Data(NamedTuple):
+    """A data set: its name and three :class:`Split`."""
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+
+
+def load_data(name="digits", root="data") -> Data:
+    """Load a data set, always with the same split.
+
+    Parameters
+    ----------
+    name : {"digits", "mnist", "fashion-mnist", "cifar10"}
+        ``"digits"``: 1077 training, 360 validation and 360 test images, the classes in equal shares. The others: their
+        own test set, and 5000 of the training images, as in Frankle & Carbin (2019), for validation.
+    root : path
+        Where torchvision keeps its files. What is not there is downloaded.
+
+    Returns
+    -------
+    Data
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    ImportError
+        Without torchvision, where it is needed.
+    RuntimeError
+        If the files are not there and cannot be downloaded.
+
+    Examples
+    --------
+    >>> import zimp
+    >>> data = zimp.load_data("digits")
+    >>> data.train.x.shape, data.test.y.shape
+    (torch.Size([1077, 1, 8, 8]), torch.Size([360]))
+    """
+    if name == "digits":
+        return _digits()
+    if name not in TORCHVISION:
+        raise ValueError(f"name={name!r} is unknown; it is one of {', '.join(map(repr, ['digits', *TORCHVISION]))}")
+    train, test = _torchvision(name, root, train=True), _torchvision(name, root, train=False)
+    order = torch.randperm(len(train.y), generator=torch.Generator().manual_seed(SPLIT_SEED))
+    validation, rest = order[:HELD_OUT], order[HELD_OUT:]
+    return Data(name, Split(train.x[rest], train.y[rest]), Split(train.x[validation], train.y[validation]), test)
+
+
+def _digits() -> Data:
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    images, labels = load_digits(return_X_y=True)
+    x = torch.from_numpy(images).float().reshape(-1, 1, 8, 8) / 16
+    y = torch.from_numpy(labels).long()
+    rest, test = train_test_split(range(len(y)), test_size=360, stratify=y, random_state=SPLIT_SEED)
+    train, validation = train_test_split(rest, test_size=360, stratify=y[rest], random_state=SPLIT_SEED)
+    return Data("digits", *(Split(x[part], y[part]) for part in (train, validation, test)))
+
+
+def _torchvision(name, root, train) -> Split:
+    try:
+        from torchvision import datasets
+    except ImportError:
+        raise ImportError(f'data set {name!r} comes through torchvision: pip install "zimp[vision]"') from None
+    dataset_class = getattr(datasets, TORCHVISION[name])
+    try:
+        dataset = dataset_class(root, train=train)
+    except RuntimeError:  # torchvision's "Dataset not found"
+        try:
+            dataset = dataset_class(root, train=train, download=True)
+        except (OSError, RuntimeError) as error:
+            raise RuntimeError(
+                f"data set {name!r} is not in {root!r} and could not be downloaded ({error}); "
+                f"where there is no network, put torchvision's files for {TORCHVISION[name]} there"
+            ) from error
+    x = torch.as_tensor(dataset.data)
+    x = x.unsqueeze(1) if x.ndim == 3 else x.permute(0, 3, 1, 2)
+    return Split(x.float() / 255, torch.as_tensor(dataset.targets).long())

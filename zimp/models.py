@@ -1,0 +1,89 @@
+"""The networks of the book, small enough to prune in seconds."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import nn
+
+__all__ = ["lenet_300_100", "small_conv"]
+
+
+def lenet_300_100(in_features=784, classes=10) -> nn.Sequential:
+    """LeNet-300-100: two hidden layers of 300 and 100 ReLU units, the network of Frankle & Carbin (2019).
+
+    Weights are drawn from the Gaussian Glorot distribution, as theirs, by torch's global generator; biases are 0.
+
+    Parameters
+    ----------
+    in_features : int
+        784 for MNIST, 64 for scikit-learn's digits. Images of any shape are flattened.
+    classes : int
+
+    Returns
+    -------
+    torch.nn.Sequential
+        With dense layers ``fc1``, ``fc2`` and ``output``.
+
+    Examples
+    --------
+    >>> import zimp
+    >>> sum(weight.numel() for weight in zimp.prunable(zimp.lenet_300_100()).values())
+    266200
+    """
+    return _glorot(
+        nn.Sequential(
+            OrderedDict(
+                flatten=nn.Flatten(),
+                fc1=nn.Linear(in_features, 300),
+                relu1=nn.ReLU(),
+                fc2=nn.Linear(300, 100),
+                relu2=nn.ReLU(),
+                output=nn.Linear(100, classes),
+            )
+        )
+    )
+
+
+def small_conv(channels=1, size=8, classes=10) -> nn.Sequential:
+    """Two 3x3 convolutions of 16 and 32 channels, each halved by pooling, and a dense output layer.
+
+    Parameters
+    ----------
+    channels, size : int
+        Channels and side of the square input images; 1 and 8 for scikit-learn's digits.
+    classes : int
+
+    Returns
+    -------
+    torch.nn.Sequential
+        With layers ``conv1``, ``conv2`` and ``output``, initialised as :func:`lenet_300_100`.
+
+    Examples
+    --------
+    >>> import torch, zimp
+    >>> zimp.small_conv()(torch.zeros(5, 1, 8, 8)).shape
+    torch.Size([5, 10])
+    """
+    return _glorot(
+        nn.Sequential(
+            OrderedDict(
+                conv1=nn.Conv2d(channels, 16, kernel_size=3, padding=1),
+                relu1=nn.ReLU(),
+                pool1=nn.MaxPool2d(2),
+                conv2=nn.Conv2d(16, 32, kernel_size=3, padding=1),
+                relu2=nn.ReLU(),
+                pool2=nn.MaxPool2d(2),
+                flatten=nn.Flatten(),
+                output=nn.Linear(32 * (size // 4) ** 2, classes),
+            )
+        )
+    )
+
+
+def _glorot(model: nn.Sequential) -> nn.Sequential:
+    for layer in model:
+        if hasattr(layer, "weight"):
+            nn.init.xavier_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
+    return model
