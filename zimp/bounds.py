@@ -3,7 +3,8 @@
 * :func:`zimp.critical_compression`: the best that any method can do while it keeps H0
   (:func:`zimp.spatial_critical_compression` for the paper's graph of a convolution).
 * :func:`zimp.retention_bound`: the worst that magnitude pruning can do to the tree.
-* :func:`zimp.connectivity_density`: where magnitude pruning typically starts to lose H0, if the weights are independent.
+* :func:`zimp.connectivity_density`: where magnitude pruning typically starts to lose H0, for independent
+  weights.
 """
 
 from __future__ import annotations
@@ -146,7 +147,7 @@ def connectivity_density(m, n, probability=0.5) -> float:
     Returns
     -------
     float
-        At most 1; on layers of a few neurons, where the limit law says little, it is cut off there.
+        Between 0 and 1; on layers of a few neurons, where the limit law says little, it is cut off there.
 
     Raises
     ------

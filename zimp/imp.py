@@ -11,9 +11,11 @@ import json
 import math
 import os
 import platform
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from itertools import islice
+from operator import index
 from pathlib import Path
 
 import numpy as np
@@ -82,14 +84,16 @@ class Record:
         Raises
         ------
         ValueError
-            For a quantity or a layer that the record does not hold.
+            For a quantity or a layer that the record does not hold, or if some seeds have fewer levels than others.
         """
+        levels = Counter(row["seed"] for row in self.rows)
+        if len(set(levels.values())) != 1:
+            raise ValueError("the run stopped before its seeds had equally many levels; read the record's `rows`")
         try:
             values = [row[quantity] if layer is None else row["layers"][layer][quantity] for row in self.rows]
         except KeyError as error:
             raise ValueError(f"the record holds no {error.args[0]!r}; see help(zimp.Record)") from None
-        seeds = len({row["seed"] for row in self.rows})
-        return np.array(values).reshape(seeds, -1)
+        return np.array(values).reshape(len(levels), -1)
 
     def save(self, path):
         """Write the record to one JSON file; the file appears whole or not at all.
@@ -202,10 +206,11 @@ def iterative_magnitude_pruning(
     >>> record.curve("kept").tolist()
     [[50200, 40160, 32128]]
     """
-    _count("levels", levels, least=0), _count("steps", steps), _count("batch_size", batch_size)
-    if rewind is not None and _count("rewind", rewind, least=0) >= steps:
+    levels, steps, batch_size = _count("levels", levels, 0), _count("steps", steps), _count("batch_size", batch_size)
+    rewind = None if rewind is None else _count("rewind", rewind, 0)
+    if rewind is not None and rewind >= steps:
         raise ValueError(f"rewind={rewind} is not below steps={steps}; no training would be left after rewinding")
-    seeds = [seeds] if isinstance(seeds, int) else list(seeds)
+    seeds = [_count("seeds", seed, 0) for seed in (seeds if np.iterable(seeds) else [seeds])]
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds={seeds} are not distinct numbers, at least one")
     if isinstance(build, nn.Module):
@@ -222,8 +227,9 @@ def iterative_magnitude_pruning(
 
     def rows(seed):
         torch.manual_seed(seed)
-        model = build().to(device)
+        model = build()
         check_prune_arguments(model, rate, criterion, scope)
+        model.to(device)
         batch_seed, mask_seed = torch.randint(2**31, (2,)).tolist()
         generator = torch.Generator().manual_seed(mask_seed)
         masks = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in prunable(model).items()}
@@ -259,7 +265,7 @@ def iterative_magnitude_pruning(
             if on_level is not None:
                 on_level(seed, level, model, masks)
 
-    record = Record(json.loads(json.dumps(config)), _versions())
+    record = Record(json.loads(json.dumps(config, default=float)), _versions())
     with tqdm(total=len(seeds) * (levels + 1), unit="level", disable=not progress) as bar, torch.random.fork_rng():
         for seed in seeds:
             try:
@@ -303,8 +309,10 @@ def train(model, masks, split, *, steps, seed, start=0, batch_size=60, optimizer
 
     Raises
     ------
+    ValueError
+        If ``start`` is not below ``steps``.
     TrainingDiverged
-        If the loss is not finite.
+        If the loss or a weight is not finite.
     RuntimeError
         If something other than the optimizer has changed a pruned weight.
 
@@ -318,6 +326,8 @@ def train(model, masks, split, *, steps, seed, start=0, batch_size=60, optimizer
     >>> zimp.accuracy(model, data.test) > 0.9
     True
     """
+    if start >= steps:
+        raise ValueError(f"start={start} is not below steps={steps}; no training would be left")
     weights = prunable(model)
     pruned = [(weights[name], ~mask) for name, mask in masks.items()]
     snapshot = None
@@ -335,6 +345,8 @@ def train(model, masks, split, *, steps, seed, start=0, batch_size=60, optimizer
         optimizer.step()
         _zero(pruned)  # momentum, weight decay and Adam's averages would revive what has no gradient
     for name, mask in masks.items():
+        if not weights[name].isfinite().all():
+            raise TrainingDiverged(f"{name} is not finite after step {step}; a lower learning rate may help")
         if weights[name][~mask].any():
             raise RuntimeError(f"pruned weights of {name} are not zero; does a hook change the weights while training?")
     return loss.item(), snapshot
@@ -410,7 +422,7 @@ def _measure(model, masks, effect, dense_trees) -> dict[str, dict]:
             "beta0": count_components(graph.mask),
             **(effect[name] if effect else {"tree_kept": 1.0, "h0_unchanged": True}),
             "dense_tree_kept": _share(dense_trees[name], graph.mask),
-            "neural_persistence": neural_persistence(*graph, scale=scale),
+            "neural_persistence": neural_persistence(*graph, scale=scale or None),  # 0: nothing is left to scale
         }
     return measures
 
@@ -421,9 +433,13 @@ def _share(tree: np.ndarray, mask: np.ndarray) -> float:
 
 
 def _count(name, value, least=1) -> int:
-    if not isinstance(value, int) or value < least:
+    try:
+        count = index(value)
+    except TypeError:
+        count = least - 1
+    if count < least:
         raise ValueError(f"{name}={value!r} is not a whole number of at least {least}")
-    return value
+    return count
 
 
 def _name(function) -> str:

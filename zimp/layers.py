@@ -19,7 +19,7 @@ import numpy as np
 from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
-from .topology import as_mask, to_numpy
+from .topology import as_mask, as_real
 
 __all__ = ["prunable", "LayerGraph", "layer_graph", "tree_sizes"]
 
@@ -129,7 +129,7 @@ def layer_graph(weight, mask=None, *, view="matrix", groups=1) -> LayerGraph:
     (16, 8)
     """
     _check_view(view)
-    weight = to_numpy(weight)
+    weight = as_real(weight)
     mask = as_mask(mask, weight.shape)
     if weight.ndim < 2 or weight.size == 0:
         raise ValueError(f"weight has shape {weight.shape}; a layer has outputs and inputs, at least one of each")

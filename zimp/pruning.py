@@ -6,6 +6,7 @@ for, the first in row-major order among equals. The topological score is the mag
 
 from __future__ import annotations
 
+from numbers import Integral, Real
 from operator import index
 
 import numpy as np
@@ -140,7 +141,7 @@ def topological_scores(weight, mask=None, *, groups=1):
     Returns
     -------
     array or tensor of the shape of ``weight``
-        In the dtype of ``weight``; numpy in, numpy out; torch in, torch out.
+        In the dtype of ``weight`` if that has an infinity, else float64; numpy in, numpy out; torch in, torch out.
 
     Raises
     ------
@@ -157,11 +158,12 @@ def topological_scores(weight, mask=None, *, groups=1):
     >>> zimp.count_components(layer.weight_mask)
     1
     """
-    tree = _tree(weight, mask, groups)
-    if isinstance(weight, torch.Tensor):
-        return weight.detach().abs().masked_fill(torch.from_numpy(tree).to(weight.device), torch.inf)
-    magnitude = np.abs(np.asarray(weight))
-    return np.where(tree, magnitude.dtype.type(np.inf) if magnitude.dtype.kind == "f" else np.inf, magnitude)
+    scores, _ = _scores("topological", weight, mask, None, groups)
+    scores = scores.reshape(np.shape(weight))
+    if not isinstance(weight, torch.Tensor):
+        return scores
+    dtype = weight.dtype if weight.is_floating_point() else None
+    return torch.from_numpy(scores).to(weight.device, dtype)
 
 
 def prune(model, masks=None, rate=0.2, *, criterion="magnitude", scope="layer", generator=None):
@@ -256,16 +258,16 @@ class TopologicalUnstructured(BasePruningMethod):
     PRUNING_TYPE = "global"
 
     def __init__(self, amount, groups=1):
-        if isinstance(amount, float):
+        if not isinstance(amount, Integral):
             _check_rate(amount, "amount")
-        elif _whole("amount", amount) < 0:
+        elif amount < 0:
             raise ValueError(f"amount={amount} is negative; it is the number of weights to prune, or their share")
         self.amount, self.groups = amount, groups
 
     def compute_mask(self, t, default_mask):
         """The mask that keeps the tree of ``t`` and the largest others, within ``default_mask``."""
         left = int(default_mask.sum())
-        keep = _share_left(left, self.amount) if isinstance(self.amount, float) else left - self.amount
+        keep = left - self.amount if isinstance(self.amount, Integral) else _share_left(left, self.amount)
         return topological_mask(t, keep, default_mask, groups=self.groups).to(default_mask.dtype)
 
     @classmethod
@@ -289,9 +291,12 @@ class TopologicalUnstructured(BasePruningMethod):
         ValueError
             As :func:`zimp.topological_mask`, and for an amount that is no share and no count.
         """
-        return super().apply(
-            module, name, amount=amount, groups=getattr(module, "groups", 1), importance_scores=importance_scores
-        )
+        groups = getattr(module, "groups", 1)
+        # Torch has already taken the layer's older hooks off when it computes the mask, so an error must come before.
+        weight = getattr(module, name)
+        scores = weight if importance_scores is None else importance_scores
+        cls(amount, groups).compute_mask(scores, getattr(module, f"{name}_mask", torch.ones_like(weight)))
+        return super().apply(module, name, amount=amount, groups=groups, importance_scores=importance_scores)
 
 
 def _mask(criterion, weight, keep, mask, generator=None, groups=1):
@@ -310,7 +315,7 @@ def _mask(criterion, weight, keep, mask, generator=None, groups=1):
 def _scores(criterion, weight, mask, generator, groups) -> tuple[np.ndarray, int]:
     """The score of each weight, flat, and the number of weights that must stay."""
     array = to_numpy(weight)
-    matrix = as_matrix(array.reshape(len(array), -1) if array.ndim > 2 else np.atleast_2d(array))
+    matrix = as_matrix(array.reshape(len(array), -1) if array.ndim > 2 and array.size else np.atleast_2d(array))
     if criterion == "random":
         return _random_scores(matrix.size, generator), 0
     scores = np.abs(matrix).ravel()
@@ -393,7 +398,7 @@ def _check_masks(layers, masks) -> dict[str, np.ndarray]:
     checked = {}
     for name, layer in layers.items():
         try:
-            checked[name] = as_mask(masks[name], layer.weight.shape)
+            checked[name] = as_mask(to_numpy(masks[name]), layer.weight.shape)
         except ValueError as error:
             raise ValueError(f"masks[{name!r}]: {error}") from None
     return checked
@@ -423,11 +428,7 @@ def _check_names(what, given, layers):
 
 
 def _check_rate(rate, name) -> float:
-    try:
-        inside = 0 < rate < 1
-    except TypeError:
-        inside = False
-    if not inside:
+    if not (isinstance(rate, Real) and 0 < rate < 1):
         raise ValueError(f"{name}={rate!r} is not strictly between 0 and 1; 0.2 prunes a fifth of what is left")
     return rate
 

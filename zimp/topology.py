@@ -60,12 +60,12 @@ class SpanningForest:
         """Boolean array of the layer's shape, true on the edges of the forest."""
         mask = np.zeros(self.shape, dtype=bool)
         mask[self.rows, self.cols] = True
-        return mask
+        return _frozen(mask)
 
     @cached_property
     def relative_values(self) -> np.ndarray:
         """``a = |w| / scale`` of each edge, in [0, 1]; an all-zero layer has ``a = 0``."""
-        return self.values / self.scale if self.scale > 0 else np.zeros_like(self.values)
+        return _frozen(self.values / self.scale if self.scale > 0 else np.zeros_like(self.values))
 
 
 def spanning_forest(weights, mask=None) -> SpanningForest:
@@ -125,9 +125,13 @@ def spanning_forest(weights, mask=None) -> SpanningForest:
 
     values = magnitude[heavy].astype(np.float64)
     rows, cols = np.divmod(edges[heavy].astype(np.int64), n)
-    for array in (rows, cols, values):
-        array.flags.writeable = False
-    return SpanningForest(rows, cols, values, (m, n), float(values[0]) if len(values) else 0.0, m + n - len(values))
+    scale = float(values[0]) if len(values) else 0.0
+    return SpanningForest(_frozen(rows), _frozen(cols), _frozen(values), (m, n), scale, m + n - len(values))
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array
 
 
 def _kruskal(edges: np.ndarray, magnitude: np.ndarray, m: int, n: int) -> np.ndarray:
@@ -315,32 +319,37 @@ def neural_persistence(weights, mask=None, *, p=2, convention="rieck", normalize
 def as_matrix(weights) -> np.ndarray:
     """``weights`` as a finite numpy matrix that compares exactly as the original does; the door of this package.
 
-    Tensors are detached and brought to the CPU. Dtypes that numpy lacks (bfloat16) and integers are widened, which
-    changes no order. A view where it can be, so not to be written to.
+    A view where it can be, so not to be written to.
     """
     if isinstance(weights, SpanningForest):
         raise ValueError("weights is a SpanningForest already; this call needs the layer itself")
+    weights = as_real(weights)
+    if weights.size == 0:
+        raise ValueError(f"weights have shape {weights.shape}; a layer needs at least one output and one input")
+    if weights.ndim != 2:
+        raise ValueError(
+            f"weights have shape {weights.shape}; a layer is a matrix (outputs, inputs). "
+            "A convolution becomes one with zimp.layer_graph"
+        )
+    if not np.isfinite(weights).all():
+        row, col = np.argwhere(~np.isfinite(weights))[0]
+        raise ValueError(
+            f"weights[{row}, {col}] is {weights[row, col]}; all weights must be finite. Did the training diverge?"
+        )
+    return weights
+
+
+def as_real(weights) -> np.ndarray:
+    """``weights`` as a numpy array of floats, of any shape. Integers are widened, which changes no order."""
     weights = to_numpy(weights)
-    if weights.dtype.kind in "iu":
-        if weights.size and np.abs(weights.astype(np.float64)).max() > 2**53:
+    if weights.dtype.kind in "iu" and weights.size:
+        if max(int(weights.max()), -int(weights.min())) > 2**53:
             raise ValueError("integer weights above 2**53 are not exact as floats; divide them by a common factor")
         weights = weights.astype(np.float64)
     if weights.dtype.kind != "f" or weights.dtype.itemsize > 8:
         raise ValueError(
             f"weights have dtype {weights.dtype}; a layer's weights are real numbers of at most 64 bits "
             "(a mask goes into the argument mask)"
-        )
-    if weights.ndim != 2:
-        raise ValueError(
-            f"weights have shape {weights.shape}; a layer is a matrix (outputs, inputs). "
-            "A convolution becomes one with zimp.layer_graph"
-        )
-    if weights.size == 0:
-        raise ValueError(f"weights have shape {weights.shape}; a layer needs at least one output and one input")
-    if not np.isfinite(weights).all():
-        row, col = np.argwhere(~np.isfinite(weights))[0]
-        raise ValueError(
-            f"weights[{row}, {col}] is {weights[row, col]}; all weights must be finite. Did the training diverge?"
         )
     return weights
 

@@ -1,0 +1,32 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+import zimp
+
+BOOK = Path(__file__).parent.parent / "book"
+
+torch.set_num_threads(1)  # networks this small leave threads waiting for each other
+
+settings.register_profile("reproducible", deadline=None, derandomize=True, database=None)
+settings.load_profile("reproducible")
+
+
+@pytest.fixture(scope="session")
+def digits():
+    return zimp.load_data("digits")
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """The book, built from clean by its command, warnings as errors: the folder of its pages."""
+    out = tmp_path_factory.mktemp("book")
+    command = Path(sys.executable).with_name("jupyter-book")
+    build = [command, "build", BOOK, "--path-output", out, "-W", "--keep-going", "--all"]
+    result = subprocess.run(list(map(str, build)), capture_output=True, text=True, encoding="utf-8", errors="replace")
+    assert result.returncode == 0, f"the book does not build:\n{result.stdout[-3000:]}\n{result.stderr[-6000:]}"
+    return out / "_build" / "html"

@@ -1,0 +1,132 @@
+"""The sources of the book, and the pages that are built from them. What needs a browser is in test_browser.py."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import jupytext
+import pytest
+import yaml
+
+BOOK = Path(__file__).parent.parent / "book"
+TOC = yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))
+CHAPTERS = [chapter["file"] for chapter in TOC["parts"][0]["chapters"]]
+PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
+
+
+class Page(HTMLParser):
+    """Links and anchors of a page, images of its article, and the states of its widgets."""
+
+    def __init__(self, file):
+        super().__init__()
+        self.links, self.anchors, self.images, self.states = [], set(), [], []
+        self._state = self._article = False
+        self.feed(file.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.anchors.update(filter(None, (attributes.get("id"), attributes.get("name"))))
+        if tag == "a" and attributes.get("href"):
+            self.links.append(attributes["href"])
+        self._article = self._article or tag == "article"
+        if tag == "img" and self._article:
+            self.images.append(attributes)
+        self._state = tag == "script" and attributes.get("type") == "application/vnd.jupyter.widget-state+json"
+
+    def handle_endtag(self, tag):
+        self._article = self._article and tag != "article"
+
+    def handle_data(self, data):
+        if self._state:
+            self.states.append(json.loads(data))
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_keeps_the_pattern(chapter):
+    text = (BOOK / f"{chapter}.md").read_text(encoding="utf-8")
+    for part in (
+        "**You will learn**",
+        "**You need**",
+        "**Time**",
+        "zimp.explorer(",
+        "{admonition} Predict",
+        "{dropdown} Answer",
+        "{prf:",
+        "## Exercises",
+        "## In the paper, and here",
+        "**In the paper**",
+        "**Ours:**",
+        "**Differs because**",
+        "## Take-away",
+    ):
+        assert part in text, part
+    exercises = re.findall(r"^:label: (ex-.*)", text, flags=re.M)
+    solutions = re.findall(r"^`+\{solution(?:-start)?\} (.*)", text, flags=re.M)
+    assert exercises == solutions and 3 <= len(exercises) <= 6
+    assert len(re.findall(r"\{prf:(?:theorem|lemma)\}", text)) == text.count("{dropdown} Proof")
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_shows_at_most_200_lines_of_code(chapter):
+    cells = jupytext.read(BOOK / f"{chapter}.md").cells
+    hidden = {"remove-cell", "remove-input", "hide-input"}
+    shown = [c for c in cells if c.cell_type == "code" and not hidden & set(c.metadata.get("tags", []))]
+    assert sum(len(cell.source.splitlines()) for cell in shown) <= 200
+
+
+def test_sources_are_text_and_hold_no_outputs():
+    sources = {file.suffix for file in BOOK.rglob("*") if file.is_file() and "_build" not in file.parts}
+    assert sources <= {".md", ".yml", ".bib", ".css", ".js", ".svg"}
+
+
+def test_every_page_was_built_and_weighs_at_most_two_and_a_half_megabytes(site):
+    for page in PAGES:
+        assert (site / f"{page}.html").stat().st_size <= 2.5e6, page
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_picture_says_in_words_what_is_to_be_seen(site, page):
+    parsed = Page(site / f"{page}.html")
+    frames = [
+        re.search(r'alt="([^"]*)"', model["state"]["value"]).group(1)
+        for state in parsed.states
+        for model in state["state"].values()
+        if "<img" in str(model["state"].get("value"))
+    ]
+    assert bool(frames) == (page in CHAPTERS)
+    assert len(set(frames)) == len(frames), "each frame of an explorer has a description of its own"
+    for alt in [*frames, *(image.get("alt", "") for image in parsed.images)]:
+        assert len(alt.split()) >= 5 and not alt.startswith(("_images", "../")), alt
+
+
+def test_every_internal_link_leads_to_a_page_and_an_anchor(site):
+    parsed = {file: Page(file) for file in site.rglob("*.html")}
+    for file, page in parsed.items():
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (file.parent / unquote(parts.path)).resolve() if parts.path else file
+            assert target.exists(), f"{file.name}: {link}"
+            if parts.fragment and target in parsed:
+                assert unquote(parts.fragment) in parsed[target].anchors, f"{file.name}: {link}"
+
+
+def test_the_page_of_run_times_lists_every_chapter(site):
+    text = (site / "reproducing.html").read_text(encoding="utf-8")
+    for chapter in CHAPTERS:
+        assert f"{chapter}.html" in text or f">{chapter}<" in text, chapter
+
+
+def test_no_page_shows_a_path_of_the_machine_that_built_it(site):
+    for file in site.glob("*.html"):
+        assert str(BOOK.parent) not in file.read_text(encoding="utf-8"), file.name
+
+
+def test_binder_buttons_open_the_very_file(site):
+    for chapter in CHAPTERS:
+        links = Page(site / f"{chapter}.html").links
+        binder = [link for link in links if link.startswith("https://mybinder.org/")]
+        assert binder and all(unquote(link).endswith(f"lab/tree/book/{chapter}.md") for link in binder)

@@ -1,0 +1,357 @@
+import re
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrizations
+from torch.nn.utils import prune as torch_prune
+
+import zimp
+from zimp import oracle
+
+NAN, INF = float("nan"), float("inf")
+ONES = np.ones((3, 4))
+
+
+def network():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+
+
+def run(build=network, **arguments):
+    def optimizer(parameters):
+        raise AssertionError("training has begun")
+
+    arguments = {"levels": 1, "steps": 5, "optimizer": optimizer, "progress": False} | arguments
+    return zimp.iterative_magnitude_pruning(build, zimp.load_data("digits"), **arguments)
+
+
+def masks(**changes):
+    masks = {"0.weight": np.ones((4, 3), dtype=bool), "1.weight": np.ones((2, 4), dtype=bool)}
+    return {name: mask for name, mask in (masks | changes).items() if mask is not None}
+
+
+def prune(**arguments):
+    return zimp.prune(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)), **arguments)
+
+
+def amount(amount):
+    return zimp.TopologicalUnstructured.apply(nn.Linear(4, 3), "weight", amount)
+
+
+def pruned_by_torch():
+    return torch_prune.l1_unstructured(nn.Linear(4, 3), "weight", amount=0.5)
+
+
+def diverged():
+    layer = nn.Linear(4, 3)
+    layer.weight.data[1, 2] = NAN
+    return layer
+
+
+# What any weights and any mask must be, wherever they are handed in
+
+TAKES_WEIGHTS = {
+    "spanning_forest": zimp.spanning_forest,
+    "persistence_diagram": zimp.persistence_diagram,
+    "betti_curve": lambda weights, mask=None: zimp.betti_curve(weights, 0.5, mask),
+    "neural_persistence": zimp.neural_persistence,
+    "cross_check": zimp.cross_check,
+    "ripser_diagram": oracle.ripser_diagram,
+    "gudhi_diagram": oracle.gudhi_diagram,
+    "magnitude_mask": lambda weights, mask=None: zimp.magnitude_mask(weights, 1, mask),
+    "random_mask": lambda weights, mask=None: zimp.random_mask(weights, 1, mask),
+    "topological_mask": lambda weights, mask=None: zimp.topological_mask(weights, 6, mask),
+    "topological_scores": zimp.topological_scores,
+}
+BAD_LAYERS = {
+    "NaN": (([[1.0, NAN]],), r"weights\[0, 1\] is nan; all weights must be finite. Did the training diverge\?"),
+    "infinite": ((torch.tensor([[1.0], [-INF]]),), r"weights\[1, 0\] is -inf; all weights must be finite"),
+    "no outputs": ((np.ones((0, 3)),), r"shape \(0, 3\); a layer "),
+    "no inputs": ((np.ones((3, 0)),), r"shape \(3, 0\); a layer "),
+    "complex": ((ONES * 1j,), "dtype complex128; a layer's weights are real numbers"),
+    "complex tensor": ((torch.ones(2, 2) * 1j,), "dtype complex64; a layer's weights are real numbers"),
+    "a mask for weights": ((ONES > 0,), "dtype bool; .*a mask goes into the argument mask"),
+    "strings": (([["a", "b"]],), "dtype <U1; a layer's weights are real numbers"),
+    "objects": (([[None, 1.0]],), "dtype object; a layer's weights are real numbers"),
+    "long doubles": ((ONES.astype(np.longdouble),), "real numbers of at most 64 bits"),
+    "mask of another shape": ((ONES, ONES.T), r"mask has shape \(4, 3\), the weights have \(3, 4\)"),
+    "mask of fewer dimensions": ((ONES, ONES[0]), r"mask has shape \(4,\), the weights have \(3, 4\)"),
+    "mask of other entries": ((ONES, 2 * ONES), "mask has entries other than 0 and 1"),
+    "mask of weights": ((ONES, 0.5 * ONES), "mask has entries other than 0 and 1"),
+    "mask of NaN": ((ONES, NAN * ONES), "mask has entries other than 0 and 1"),
+}
+
+
+@pytest.mark.parametrize("function", TAKES_WEIGHTS.values(), ids=TAKES_WEIGHTS)
+@pytest.mark.parametrize(("arguments", "message"), BAD_LAYERS.values(), ids=BAD_LAYERS)
+def test_a_layer_is_checked_at_every_door(function, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        function(*arguments)
+
+
+MATRICES_ONLY = ["spanning_forest", "persistence_diagram", "betti_curve", "neural_persistence", "cross_check"]
+
+
+@pytest.mark.parametrize("function", MATRICES_ONLY)
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3, 4), (2, 3, 3, 3)])
+def test_a_graph_is_made_of_a_matrix(function, shape):
+    message = re.escape(f"weights have shape {shape}; a layer is a matrix (outputs, inputs). A convolution becomes one")
+    with pytest.raises(ValueError, match=message):
+        TAKES_WEIGHTS[function](np.ones(shape))
+
+
+BAD = {
+    # topology
+    **{
+        f"the integer {value}": (
+            lambda value=value: zimp.spanning_forest([[value, 0]]), r"integer weights above 2\*\*53 are not exact",
+        )
+        for value in (2**53 + 1, -(2**53) - 1, 2**62)
+    },
+    "a mask beside a forest": (
+        lambda: zimp.persistence_diagram(zimp.spanning_forest(ONES), ONES),
+        "mask was given together with a SpanningForest; build the forest with the mask instead",
+    ),
+    "a forest of a forest": (
+        lambda: zimp.spanning_forest(zimp.spanning_forest(ONES)), "weights is a SpanningForest already",
+    ),
+    "a cross-check of a forest": (
+        lambda: zimp.cross_check(zimp.spanning_forest(ONES)), "weights is a SpanningForest already",
+    ),
+    "a NaN threshold": (lambda: zimp.betti_curve(ONES, [0.5, NAN]), "thresholds contain NaN"),
+    "components of a vector": (lambda: zimp.count_components([True]), r"mask has shape \(1,\); a layer is a non-empty"),
+    "components of nothing": (lambda: zimp.count_components([[]]), r"mask has shape \(1, 0\); a layer is a non-empty"),
+    "components of weights": (lambda: zimp.count_components([[0.5]]), "mask has entries other than 0 and 1"),
+    "unknown convention": (
+        lambda: zimp.neural_persistence(ONES, convention="mean"),
+        "convention='mean' is unknown; it is 'rieck' or 'balwani'",
+    ),
+    "p below 1": (lambda: zimp.neural_persistence(ONES, p=0.5), "p=0.5 is not a finite number of at least 1"),
+    "p = 0": (lambda: zimp.neural_persistence(ONES, p=0), "p=0 is not a finite number of at least 1"),
+    "infinite p": (lambda: zimp.neural_persistence(ONES, p=INF), "p=inf is not a finite number of at least 1"),
+    "NaN p": (lambda: zimp.neural_persistence(ONES, p=NAN), "p=nan is not a finite number of at least 1"),
+    "a scale below the layer's": (
+        lambda: zimp.neural_persistence(-2 * ONES, scale=1.5),
+        r"scale=1.5 is not a positive number of at least the layer's largest \|w\| \(2\); pass the maximum",
+    ),
+    "max(W) for max|W|": (lambda: zimp.neural_persistence(-ONES, scale=-1.0), "scale=-1.0 is not a positive number"),
+    "a scale of 0": (lambda: zimp.neural_persistence(0 * ONES, scale=0), "scale=0 is not a positive number"),
+    "a NaN scale": (lambda: zimp.neural_persistence(ONES, scale=NAN), "scale=nan is not a positive number"),
+    "an infinite scale": (lambda: zimp.neural_persistence(ONES, scale=INF), "scale=inf is not a positive number"),
+    "balwani of 1x1": (
+        lambda: zimp.neural_persistence([[1.0]], convention="balwani"),
+        r"divides by m \+ n - 2, which is 0 for a 1x1 layer; use normalized=False",
+    ),
+    # bounds
+    "no outputs": (lambda: zimp.critical_compression(0, 3), "m=0 is not positive; a layer has at least one output"),
+    "negative inputs": (lambda: zimp.critical_compression(3, -1), "n=-1 is not positive"),
+    "outputs in floats": (lambda: zimp.critical_compression(3.0, 4), "m=3.0 is not a whole number"),
+    "inputs in words": (lambda: zimp.critical_compression(3, "4"), "n='4' is not a whole number"),
+    "pixels of no height": (lambda: zimp.spatial_critical_compression(0, 8), "height=0 is not positive"),
+    "half a pixel": (lambda: zimp.spatial_critical_compression(8, 8.5), "width=8.5 is not a whole number"),
+    "a kernel of 1": (
+        lambda: zimp.spatial_critical_compression(8, 8, kernel=1),
+        "kernel=1 is not between 2 and the 10x10 pixels of the padded input",
+    ),
+    "a kernel beyond the image": (
+        lambda: zimp.spatial_critical_compression(8, 2, kernel=5), "kernel=5 is not between 2 and the 10x4 pixels",
+    ),
+    "negative padding": (lambda: zimp.spatial_critical_compression(8, 8, padding=-1), "padding=-1 is negative"),
+    "fractional padding": (lambda: zimp.spatial_critical_compression(8, 8, padding=0.5), "padding=0.5 is not a whole"),
+    "more kept than there are": (
+        lambda: zimp.retention_bound(13, 3, 4), "kept=13 is not between 0 and the 12 weights of a 3x4 layer",
+    ),
+    "negatively many kept": (lambda: zimp.retention_bound(-1, 3, 4), "kept=-1 is not between 0 and the 12 weights"),
+    "a share kept": (lambda: zimp.retention_bound(0.5, 3, 4), "kept=0.5 is not a whole number"),
+    "a layer of no inputs": (lambda: zimp.retention_bound(0, 3, 0), "n=0 is not positive"),
+    **{
+        f"probability {value}": (
+            lambda value=value: zimp.connectivity_density(3, 4, value),
+            f"probability={value} is not strictly between 0 and 1; the median is 0.5",
+        )
+        for value in (0, 1, -0.5, 1.5, NAN)
+    },
+    "density of no layer": (lambda: zimp.connectivity_density(3, 0), "n=0 is not positive"),
+    # layers
+    "no module": (lambda: zimp.prunable(ONES), "model is a ndarray, not a torch.nn.Module; build the network first"),
+    "a builder for a module": (lambda: zimp.prunable(network), "model is a function, not a torch.nn.Module"),
+    "no layers": (lambda: zimp.prunable(nn.ReLU()), "ReLU has no dense layer and no convolution; there is nothing to"),
+    "only norms": (
+        lambda: zimp.prunable(nn.Sequential(nn.LayerNorm(3), nn.Embedding(3, 2))), "Sequential has no dense layer",
+    ),
+    "a lazy layer": (lambda: zimp.prunable(nn.LazyLinear(3)), "weight is not initialised yet; run one batch through"),
+    "pruned by torch": (
+        lambda: zimp.prunable(nn.Sequential(pruned_by_torch())),
+        r"0.weight is computed by torch.nn.utils.prune or a parametrisation, not stored; make it permanent first",
+    ),
+    "parametrised": (
+        lambda: zimp.prunable(parametrizations.weight_norm(nn.Linear(4, 3))),
+        "weight is computed by torch.nn.utils.prune or a parametrisation",
+    ),
+    "unknown view": (
+        lambda: zimp.layer_graph(ONES, view="pixel"), "view='pixel' is unknown; it is one of 'matrix', 'channel'",
+    ),
+    "unknown view of a network": (lambda: zimp.tree_sizes(network(), view=None), "view=None is unknown"),
+    "a graph of a vector": (lambda: zimp.layer_graph([1.0, 2.0]), r"weight has shape \(2,\); a layer has outputs and"),
+    "a graph of nothing": (lambda: zimp.layer_graph(np.ones((0, 3, 3, 3))), r"weight has shape \(0, 3, 3, 3\); a"),
+    "a graph's mask": (lambda: zimp.layer_graph(ONES, ONES[1:]), r"mask has shape \(2, 4\), the weights have \(3, 4\)"),
+    **{
+        f"{groups} groups": (
+            lambda groups=groups: zimp.layer_graph(np.ones((4, 2, 3, 3)), groups=groups),
+            f"groups={groups} does not divide the 4 outputs of the layer",
+        )
+        for groups in (0, -1, 3, 8)
+    },
+    # pruning
+    **{
+        f"keep={keep!r} {name}": (
+            lambda mask_of=mask_of, keep=keep: mask_of(ONES, keep), re.escape(f"keep={keep!r} is not {what}")
+        )
+        for name, mask_of in [("heaviest", zimp.magnitude_mask), ("random", zimp.random_mask)]
+        for keep, what in [
+            (13, "between 0 and the 12 weights that are left"),
+            (-1, "between 0 and the 12 weights that are left"),
+            (0.5, "a whole number; it is a count of weights, not a share"),
+            (6.0, "a whole number"),
+            (None, "a whole number"),
+        ]
+    },
+    "keep above what the mask leaves": (
+        lambda: zimp.magnitude_mask(ONES, 4, np.eye(3, 4)), "keep=4 is not between 0 and the 3 weights that are left",
+    ),
+    "keep below the tree": (
+        lambda: zimp.topological_mask(np.ones((300, 784)), 900),
+        "^" + re.escape(
+            "keep=900 is below the 1083 weights of a spanning tree of a 300x784 layer; topological pruning cannot go "
+            "further (density 0.0046)."
+        ) + "$",
+    ),
+    "keep below the forest": (
+        lambda: zimp.topological_mask(ONES, 1, np.eye(3, 4)), "keep=1 is below the 3 weights of a spanning tree",
+    ),
+    "a tree of a vector": (lambda: zimp.topological_mask([1.0, 2.0], 1), r"weight has shape \(2,\)"),
+    "a tree of groups that do not divide": (
+        lambda: zimp.topological_mask(np.ones((4, 2, 3, 3)), 60, groups=3), "groups=3 does not divide the 4 outputs",
+    ),
+    "a convolution of no outputs": (
+        lambda: zimp.magnitude_mask(np.ones((0, 3, 3)), 0), r"shape \(0, 3, 3\); a layer needs at least one output",
+    ),
+    "a seed for a generator": (
+        lambda: zimp.random_mask(ONES, 3, generator=0),
+        r"generator=0 is not a generator; a seed becomes one by torch.Generator\(\).manual_seed\(seed\)",
+    ),
+    "a seed for prune's generator": (lambda: prune(criterion="random", generator=0), "generator=0 is not a generator"),
+    **{
+        f"rate={rate!r}": (
+            lambda rate=rate: prune(rate=rate),
+            re.escape(f"rate={rate!r} is not strictly between 0 and 1; 0.2 prunes a fifth of what is left"),
+        )
+        for rate in (0, 1, -0.1, 1.5, NAN, INF, "a", None, [0.2])
+    },
+    "a rate of a layer": (
+        lambda: prune(rate={"0.weight": 0.2, "1.weight": 20}), r"rate\['1.weight'\]=20 is not strictly between 0 and 1",
+    ),
+    "a missing rate": (lambda: prune(rate={"0.weight": 0.2}), "rate has no entry for '1.weight'; it needs one for"),
+    "a rate too many": (
+        lambda: prune(rate={"0.weight": 0.2, "1.weight": 0.2, "1.bias": 0.2}),
+        "rate has an entry for '1.bias', which is none of 0.weight, 1.weight",
+    ),
+    "rates of a network": (
+        lambda: prune(rate={"0.weight": 0.2, "1.weight": 0.2}, scope="global"),
+        "rate is a dict, but scope='global' prunes the network as one; give one rate",
+    ),
+    "unknown criterion": (
+        lambda: prune(criterion="l1"), "criterion='l1' is unknown; it is one of 'magnitude', 'random', 'topological'",
+    ),
+    "unknown scope": (lambda: prune(scope="local"), "scope='local' is unknown; it is 'layer' or 'global'"),
+    "a missing mask": (lambda: prune(masks=masks(**{"1.weight": None})), "masks has no entry for '1.weight'"),
+    "no masks": (lambda: prune(masks={}), "masks has no entry for '0.weight'; it needs one for each of 0.weight, 1"),
+    "a mask too many": (
+        lambda: prune(masks=masks(**{"2.weight": ONES})), "masks has an entry for '2.weight', which is none of",
+    ),
+    "a mask of another layer": (
+        lambda: prune(masks=masks(**{"0.weight": ONES})),
+        r"masks\['0.weight'\]: mask has shape \(3, 4\), the weights have \(4, 3\)",
+    ),
+    "a mask of scores": (
+        lambda: prune(masks=masks(**{"1.weight": 0.3 * np.ones((2, 4))})),
+        r"masks\['1.weight'\]: mask has entries other than 0 and 1",
+    ),
+    "a mask that is None": (lambda: prune(masks=dict.fromkeys(masks())), r"masks\['0.weight'\]"),
+    "prune no module": (lambda: zimp.prune(ONES), "model is a ndarray, not a torch.nn.Module"),
+    "a diverged network": (
+        lambda: zimp.prune(diverged()), r"weights\[1, 2\] is nan; all weights must be finite. Did the training",
+    ),
+    "amount 1.0": (lambda: amount(1.0), "amount=1.0 is not strictly between 0 and 1"),
+    "amount 0.0": (lambda: amount(0.0), "amount=0.0 is not strictly between 0 and 1"),
+    "amount NaN": (lambda: amount(NAN), "amount=nan is not strictly between 0 and 1"),
+    "amount -1": (lambda: amount(-1), "amount=-1 is negative; it is the number of weights to prune, or their share"),
+    "amount in words": (lambda: amount("half"), "amount='half' is not strictly between 0 and 1"),
+    "amount above what is left": (lambda: amount(13), "keep=-1 is not between 0 and the 12 weights that are left"),
+    "amount beyond the tree": (lambda: amount(7), "keep=5 is below the 6 weights of a spanning tree of a 3x4 layer"),
+    # imp
+    **{
+        f"{name}={value!r}": (
+            lambda name=name, value=value: run(**{name: value}),
+            re.escape(f"{name}={value!r} is not a whole number of at least {least}"),
+        )
+        for name, value, least in [
+            ("levels", -1, 0), ("levels", 1.5, 0), ("levels", None, 0), ("steps", 0, 1), ("steps", 5.0, 1),
+            ("batch_size", 0, 1), ("batch_size", "60", 1), ("rewind", -1, 0), ("rewind", 0.5, 0),
+        ]
+    },
+    "rewinding to the end": (
+        lambda: run(rewind=5), "rewind=5 is not below steps=5; no training would be left after rewinding",
+    ),
+    "no seeds": (lambda: run(seeds=[]), r"seeds=\[\] are not distinct numbers, at least one"),
+    "a seed twice": (lambda: run(seeds=[1, 2, 1]), r"seeds=\[1, 2, 1\] are not distinct numbers"),
+    "a seed that is no whole number": (lambda: run(seeds=1.5), "seeds=1.5"),
+    "seeds that are no whole numbers": (lambda: run(seeds=[0.5, 1.5]), "seeds=0.5 is not a whole number"),
+    "a network for a builder": (
+        lambda: run(network()), "build is a network already; pass the function that builds it, so that the seed can be",
+    ),
+    "a run's criterion": (lambda: run(criterion="l1"), "criterion='l1' is unknown"),
+    "a run's scope": (lambda: run(scope="l1"), "scope='l1' is unknown"),
+    "a run's rate": (lambda: run(rate=1.0), "rate=1.0 is not strictly between 0 and 1"),
+    "a run's rates": (lambda: run(rate={"fc1": 0.2}), "rate has no entry for '1.weight'"),
+    # data and records
+    "unknown data": (
+        lambda: zimp.load_data("imagenet"),
+        "name='imagenet' is unknown; it is one of 'digits', 'mnist', 'fashion-mnist', 'cifar10'",
+    ),
+    "a quantity that is not recorded": (
+        lambda: zimp.Record({}, {}, [{"seed": 0, "layers": {}}]).curve("loss"),
+        r"the record holds no 'loss'; see help\(zimp.Record\)",
+    ),
+    "a layer that is not recorded": (
+        lambda: zimp.Record({}, {}, [{"seed": 0, "layers": {}}]).curve("kept", "fc9.weight"),
+        "the record holds no 'fc9.weight'",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "message"), BAD.values(), ids=BAD)
+def test_a_bad_argument_has_its_own_message(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("content", ["", "zimp", "[]", "{}", "7", '{"config": {}}', '{"config": {}, "x": 1}'])
+def test_a_file_that_is_no_record_is_refused(content, tmp_path):
+    path = tmp_path / "notes.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match="notes.json is not a record that zimp saved"):
+        zimp.Record.load(path)
+
+
+def test_a_binary_file_is_no_record(tmp_path):
+    path = tmp_path / "image.png"
+    path.write_bytes(b"\x89PNG\xff\xfe")
+    with pytest.raises(ValueError, match="image.png is not a record that zimp saved"):
+        zimp.Record.load(path)
+
+
+def test_a_record_that_is_not_there_is_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        zimp.Record.load(tmp_path / "run.json")

@@ -1,0 +1,446 @@
+import dataclasses
+import itertools
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from scipy.sparse.csgraph import connected_components
+
+import zimp
+from zimp import topology
+
+
+def kruskal(weights, mask=None):
+    """The maximum spanning forest by union-find alone: its edges (row, col, value), heaviest first."""
+    m, n = len(weights), len(weights[0])
+    parent = list(range(m + n))
+
+    def root(vertex):
+        while parent[vertex] != vertex:
+            parent[vertex] = vertex = parent[parent[vertex]]
+        return vertex
+
+    forest = []
+    for negated, i, j in sorted((-abs(float(weights[i][j])), i, j) for i in range(m) for j in range(n)):
+        if (mask is None or mask[i][j]) and root(i) != root(m + j):
+            parent[root(i)] = root(m + j)
+            forest.append((i, j, -negated))
+    return forest
+
+
+def components(mask):
+    m, n = np.shape(mask)
+    return connected_components(np.block([[np.zeros((m, m)), mask], [np.zeros((n, m + n))]]), directed=False)[0]
+
+
+def assert_forest_is_kruskals(weights, mask):
+    forest, expected = zimp.spanning_forest(weights, mask), kruskal(weights, mask)
+    assert list(zip(forest.rows.tolist(), forest.cols.tolist(), forest.values.tolist())) == expected
+    assert forest.shape == (len(weights), len(weights[0]))
+    assert forest.n_components == sum(forest.shape) - len(expected)
+    assert forest.scale == (expected[0][2] if expected else 0)
+
+
+def largest(dtype):
+    if np.issubdtype(dtype, np.integer):
+        return min(np.iinfo(dtype).max, 2**53)
+    return np.finfo(dtype).max
+
+
+def unit(values, dtype):
+    return (100 * values).astype(dtype) if np.issubdtype(dtype, np.integer) else values.astype(dtype)
+
+
+KINDS = {
+    "Gaussian": lambda rng, shape, dtype: unit(rng.normal(size=shape) / 8, dtype),
+    "ties": lambda rng, shape, dtype: unit(rng.integers(-3, 4, size=shape) / 4, dtype),
+    "all equal": lambda rng, shape, dtype: unit(np.full(shape, -0.25), dtype),
+    "all zero": lambda rng, shape, dtype: np.zeros(shape, dtype),
+    "stored zeros": lambda rng, shape, dtype: unit(rng.normal(size=shape) / 8 * (rng.random(shape) < 0.4), dtype),
+    "huge": lambda rng, shape, dtype: (rng.uniform(-0.99, 0.99, size=shape) * largest(dtype)).astype(dtype),
+    "smallest": lambda rng, shape, dtype: (
+        rng.integers(-9, 10, size=shape).astype(dtype)
+        * (1 if np.issubdtype(dtype, np.integer) else np.finfo(dtype).smallest_subnormal)
+    ),
+}
+
+
+def strided(array):
+    wide = np.full((2 * array.shape[0], 3 * array.shape[1]), 77, dtype=array.dtype)
+    wide[::2, ::3] = array
+    return wide[::2, ::3]
+
+
+def read_only(array):
+    array.flags.writeable = False
+    return array
+
+
+FORMS = {
+    "float64": (np.float64, lambda array: array),
+    "float32": (np.float32, lambda array: array),
+    "float16": (np.float16, lambda array: array),
+    "int8": (np.int8, lambda array: array),
+    "int64": (np.int64, lambda array: array),
+    "list": (np.float64, np.ndarray.tolist),
+    "Fortran order": (np.float32, np.asfortranarray),
+    "strided view": (np.float64, strided),
+    "negative strides": (np.float32, lambda array: array[::-1, ::-1].copy()[::-1, ::-1]),
+    "read-only": (np.float64, read_only),
+    "tensor with gradient": (np.float32, lambda array: torch.tensor(array, requires_grad=True)),
+    "transposed tensor": (np.float64, lambda array: torch.tensor(array.T.copy()).T),
+    "bfloat16 tensor": (np.float32, lambda array: torch.tensor(array).bfloat16()),
+    "float16 tensor": (np.float16, torch.tensor),
+    "int64 tensor": (np.int64, torch.tensor),
+}
+
+MASKS = {
+    "none": lambda rng, shape: None,
+    "full": lambda rng, shape: np.ones(shape, dtype=bool),
+    "dense": lambda rng, shape: rng.random(shape) < 0.8,
+    "half, of 0 and 1": lambda rng, shape: rng.integers(0, 2, size=shape),
+    "sparse tensor": lambda rng, shape: torch.tensor(rng.random(shape) < 0.2),
+    "nearly empty list": lambda rng, shape: (rng.random(shape) < 0.03).tolist(),
+    "two blocks": lambda rng, shape: np.equal.outer(np.arange(shape[0]) % 2, np.arange(shape[1]) % 2),
+    "empty": lambda rng, shape: np.zeros(shape),
+}
+
+SHAPES = [(1, 1), (1, 7), (9, 1), (2, 2), (3, 5), (6, 4), (5, 11), (12, 12), (12, 15)]
+
+
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad")  # by the reference, one entry at a time
+def test_over_2000_layers_of_all_kinds_agree_with_kruskal_exactly_and_with_ripser_and_gudhi():
+    count = 0
+    for kind, form, pattern, _ in itertools.product(KINDS, FORMS, MASKS, range(3)):
+        rng = np.random.default_rng(count)
+        shape = SHAPES[rng.integers(len(SHAPES))]
+        dtype, wrap = FORMS[form]
+        weights, mask = wrap(KINDS[kind](rng, shape, dtype)), MASKS[pattern](rng, shape)
+        try:
+            assert_forest_is_kruskals(weights, mask)
+            assert max(zimp.cross_check(weights, mask).values()) < 1e-6
+        except Exception as error:
+            error.add_note(f"layer {count}: {kind}, {form}, mask {pattern}, shape {shape}")
+            raise
+        count += 1
+    assert count >= 2000
+
+
+def gaussian(shape=(60, 80), seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def with_faint_rows():
+    return gaussian() * np.where(np.arange(60) < 3, 1e-6, 1)[:, None]
+
+
+LARGE = {
+    "Gaussian": (gaussian(), None, 1),
+    "faint rows": (with_faint_rows(), None, 3),
+    "faint columns": (with_faint_rows().T, None, 3),
+    "five faint rows of sixty": (gaussian() * np.where(np.arange(60) < 5, 0.5, 1)[:, None], None, 2),
+    "ties": (np.round(gaussian(), 1), None, 1),
+    "two values": ((gaussian() > 1.5).astype(float), None, 1),
+    "all equal": (np.ones((60, 80)), None, 1),
+    "half masked": (gaussian(), gaussian(seed=1) > 0, 1),
+    "a neuron cut off": (gaussian(), (np.arange(60) != 30)[:, None] & np.ones(80, dtype=bool), 3),
+    "two blocks": (gaussian(), np.equal.outer(np.arange(60) < 20, np.arange(80) < 20), 3),
+    "float32": (gaussian((80, 60)).astype(np.float32), None, 1),
+}
+
+
+@pytest.mark.parametrize(("weights", "mask", "rounds"), LARGE.values(), ids=LARGE)
+def test_a_large_layer_is_exact_whether_its_heaviest_edges_connect_it_or_not(weights, mask, rounds, monkeypatch):
+    sizes = []
+    inner = topology._kruskal
+    monkeypatch.setattr(topology, "_kruskal", lambda edges, *rest: sizes.append(len(edges)) or inner(edges, *rest))
+    assert_forest_is_kruskals(weights, mask)
+    assert len(sizes) == rounds
+    assert sizes == sorted(sizes)
+    assert max(zimp.cross_check(weights, mask).values()) < 1e-6
+
+
+def test_a_3x2_layer_by_hand():
+    forest = zimp.spanning_forest([[0.9, -0.2], [0.1, 0.5], [-0.8, 0.3]])
+    assert list(zip(forest.rows, forest.cols, forest.values)) == [(0, 0, 0.9), (2, 0, 0.8), (1, 1, 0.5), (2, 1, 0.3)]
+    assert (forest.shape, forest.scale, forest.n_components, len(forest)) == ((3, 2), 0.9, 1, 4)
+    assert forest.mask.tolist() == [[True, False], [False, True], [True, True]]
+    assert forest.relative_values.tolist() == [1, 0.8 / 0.9, 0.5 / 0.9, 0.3 / 0.9]
+
+
+def test_among_equal_weights_the_first_in_row_major_order_is_taken():
+    forest = zimp.spanning_forest(np.ones((3, 3)))
+    assert list(zip(forest.rows, forest.cols)) == [(0, 0), (0, 1), (0, 2), (1, 0), (2, 0)]
+
+
+def test_a_pruned_weight_is_absent_and_a_stored_zero_is_an_edge():
+    weights = [[1.0, 0.0], [0.5, 0.0]]
+    assert zimp.persistence_diagram(weights)[:, 1].tolist() == [0, 0.5, 1, np.inf]
+    assert zimp.persistence_diagram(weights, [[1, 0], [1, 0]])[:, 1].tolist() == [0, 0.5, np.inf, np.inf]
+
+
+def test_the_scale_is_the_largest_magnitude_among_the_edges_that_exist():
+    assert zimp.spanning_forest([[-4.0, 2.0], [1.0, 0.5]]).scale == 4
+    assert zimp.spanning_forest([[-4.0, 2.0], [1.0, 0.5]], [[0, 1], [1, 1]]).scale == 2
+
+
+def test_the_most_negative_integer_has_a_magnitude():
+    assert zimp.spanning_forest(np.array([[-128, 127]], dtype=np.int8)).values.tolist() == [128, 127]
+
+
+def test_a_layer_without_edges_has_only_essential_pairs():
+    forest = zimp.spanning_forest(np.ones((2, 3)), np.zeros((2, 3), dtype=bool))
+    assert (len(forest), forest.scale, forest.n_components) == (0, 0.0, 5)
+    assert zimp.persistence_diagram(forest).tolist() == [[0, np.inf]] * 5
+    assert zimp.persistence_diagram(forest, essential=False).shape == (0, 2)
+
+
+def test_types_are_as_documented():
+    weights = torch.ones(2, 3, dtype=torch.bfloat16)
+    forest = zimp.spanning_forest(weights)
+    assert [array.dtype for array in (forest.rows, forest.cols, forest.values)] == [np.int64, np.int64, np.float64]
+    assert (forest.mask.dtype, forest.relative_values.dtype) == (bool, np.float64)
+    assert (type(forest.scale), type(forest.n_components)) == (float, int)
+    assert zimp.persistence_diagram(weights).dtype == np.float64
+    assert zimp.betti_curve(weights, 0.5).dtype == np.int64
+    assert type(zimp.count_components(np.ones((2, 3)))) is int
+    assert type(zimp.neural_persistence(weights)) is float
+
+
+def test_a_forest_is_frozen():
+    forest = zimp.spanning_forest([[1.0, 2.0]])
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        forest.scale = 3.0
+    for array in (forest.rows, forest.cols, forest.values):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+
+
+def test_every_reading_takes_a_forest_in_place_of_the_weights():
+    weights, mask = gaussian((6, 7)), gaussian((6, 7), seed=1) > 0
+    forest = zimp.spanning_forest(weights, mask)
+    assert np.array_equal(zimp.persistence_diagram(forest), zimp.persistence_diagram(weights, mask))
+    assert np.array_equal(zimp.betti_curve(forest, [0.1, 0.5]), zimp.betti_curve(weights, [0.1, 0.5], mask))
+    assert zimp.neural_persistence(forest) == zimp.neural_persistence(weights, mask)
+
+
+def test_the_input_is_never_modified():
+    array, tensor, mask = gaussian((5, 6)), torch.tensor(gaussian((5, 6)), requires_grad=True), np.eye(5, 6, dtype=bool)
+    copies = array.copy(), tensor.detach().clone(), mask.copy()
+    for weights in (array, tensor):
+        zimp.persistence_diagram(weights, mask), zimp.betti_curve(weights, [0.5], mask)
+        zimp.neural_persistence(weights, mask), zimp.count_components(mask), zimp.cross_check(weights, mask)
+    assert np.array_equal(array, copies[0]) and torch.equal(tensor, copies[1]) and np.array_equal(mask, copies[2])
+    assert tensor.requires_grad
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_layer_on_the_gpu_has_the_forest_of_its_copy():
+    weights = torch.tensor(gaussian())
+    forest = zimp.spanning_forest(weights.cuda(), (weights > 0).cuda())
+    assert np.array_equal(forest.mask, zimp.spanning_forest(weights, weights > 0).mask)
+
+
+WEIGHTS = arrays(
+    np.float64,
+    array_shapes(min_dims=2, max_dims=2, max_side=6),
+    elements=st.sampled_from([-1.5, -1, -0.5, 0, 0.25, 0.5, 1]) | st.floats(-10, 10, width=32),
+)
+
+
+@st.composite
+def layers(draw):
+    weights = draw(WEIGHTS)
+    return weights, draw(st.none() | arrays(bool, weights.shape))
+
+
+def present(weights, mask):
+    return np.ones(weights.shape, dtype=bool) if mask is None else mask
+
+
+@given(layers())
+def test_the_forest_is_kruskals(layer):
+    assert_forest_is_kruskals(*layer)
+
+
+@given(layers())
+def test_the_transposed_layer_has_the_same_diagram(layer):
+    weights, mask = layer
+    transposed = zimp.persistence_diagram(weights.T, None if mask is None else mask.T)
+    assert np.array_equal(zimp.persistence_diagram(weights, mask), transposed)
+
+
+@given(layers(), st.randoms(use_true_random=False))
+def test_the_order_of_the_neurons_does_not_matter(layer, random):
+    weights, mask = layer
+    rows, cols = (random.sample(range(size), size) for size in weights.shape)
+    shuffled = weights[rows][:, cols], present(weights, mask)[rows][:, cols]
+    assert np.array_equal(zimp.persistence_diagram(weights, mask), zimp.persistence_diagram(*shuffled))
+
+
+@given(layers(), st.integers(-30, 30))
+def test_scaling_by_a_power_of_two_leaves_the_diagram_identical(layer, power):
+    weights, mask = layer
+    assert np.array_equal(zimp.persistence_diagram(weights, mask), zimp.persistence_diagram(weights * 2.0**power, mask))
+
+
+@given(layers(), st.data())
+def test_signs_do_not_matter(layer, data):
+    weights, mask = layer
+    signs = np.where(data.draw(arrays(bool, weights.shape)), -1, 1)
+    assert np.array_equal(zimp.spanning_forest(weights, mask).mask, zimp.spanning_forest(weights * signs, mask).mask)
+
+
+@given(layers())
+def test_what_is_stored_under_a_pruned_weight_does_not_matter(layer):
+    weights, mask = layer
+    overwritten = np.where(present(weights, mask), weights, 1e9)
+    assert np.array_equal(zimp.persistence_diagram(weights, mask), zimp.persistence_diagram(overwritten, mask))
+
+
+@given(layers())
+def test_of_c_components_a_diagram_has_c_essential_and_the_rest_finite_pairs(layer):
+    weights, mask = layer
+    c = components(present(weights, mask))
+    diagram = zimp.persistence_diagram(weights, mask)
+    births, deaths = diagram.T
+    assert diagram.shape == (sum(weights.shape), 2)
+    assert np.isinf(deaths).sum() == c and np.isinf(deaths[len(deaths) - c :]).all()
+    assert (births == 0).all() and (deaths[1:] >= deaths[:-1]).all() and (deaths >= 0).all()
+    assert np.array_equal(zimp.persistence_diagram(weights, mask, essential=False), diagram[: len(deaths) - c])
+    assert zimp.count_components(present(weights, mask)) == c
+
+
+@given(layers(), st.lists(st.floats(-0.5, 1.5), max_size=4))
+def test_the_betti_curve_counts_the_components_of_each_superlevel_graph(layer, thresholds):
+    weights, mask = layer
+    exists = present(weights, mask)
+    scale = np.abs(weights[exists]).max(initial=0)
+    relative = np.abs(weights) / scale if scale else np.zeros(weights.shape)
+    thresholds = np.array([*thresholds, 0, 1, *relative[exists]])
+    expected = [components(exists & (relative >= threshold)) for threshold in thresholds]
+    assert zimp.betti_curve(weights, thresholds, mask).tolist() == expected
+
+
+def test_a_betti_curve_has_the_shape_of_its_thresholds():
+    weights, grid = gaussian((4, 5)), np.linspace(0, 1, 6).reshape(2, 3)
+    curve = zimp.betti_curve(weights, grid)
+    assert curve.tolist() == [[int(zimp.betti_curve(weights, t)) for t in row] for row in grid]
+    assert zimp.betti_curve(weights, 0.5).shape == ()
+    assert zimp.betti_curve(weights, []).shape == (0,)
+
+
+@given(layers(), st.randoms(use_true_random=False))
+def test_statement_1_the_finite_deaths_are_the_weights_of_any_maximum_spanning_forest(layer, random):
+    weights, mask = layer
+    exists = present(weights, mask)
+    rows, cols = (random.sample(range(size), size) for size in weights.shape)  # another order of ties, another forest
+    values = np.array([value for *_, value in kruskal(weights[rows][:, cols], exists[rows][:, cols])])
+    scale = np.abs(weights[exists]).max(initial=0) or 1
+    assert np.array_equal(zimp.persistence_diagram(weights, mask, essential=False)[:, 1], 1 - values / scale)
+
+
+@settings(max_examples=30)
+@given(layers())
+def test_statement_1_networkx_finds_a_forest_of_the_same_weights(layer):
+    networkx = pytest.importorskip("networkx")
+    weights, mask = layer
+    m, n = weights.shape
+    graph = networkx.Graph()
+    graph.add_nodes_from(range(m + n))
+    graph.add_weighted_edges_from((i, m + j, abs(weights[i, j])) for i, j in np.argwhere(present(weights, mask)))
+    tree = networkx.maximum_spanning_edges(graph, data=True)
+    forest = zimp.spanning_forest(weights, mask)
+    assert sorted((edge["weight"] for *_, edge in tree), reverse=True) == forest.values.tolist()
+    assert forest.n_components == networkx.number_connected_components(graph)
+
+
+def all_masks(shape):
+    return (np.reshape(bits, shape) for bits in itertools.product([False, True], repeat=shape[0] * shape[1]))
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (2, 2), (2, 4), (3, 3)])
+@pytest.mark.parametrize("seed", range(4))
+def test_statement_2_a_mask_preserves_the_diagram_iff_it_contains_a_maximum_spanning_tree(shape, seed):
+    weights = np.random.default_rng(seed).integers(0, 2 + seed, size=shape).astype(float)
+    masks = list(all_masks(shape))
+    trees = [mask for mask in masks if mask.sum() == sum(shape) - 1 and components(mask) == 1]
+    heaviest = max(weights[tree].sum() for tree in trees)
+    trees = [tree for tree in trees if weights[tree].sum() == heaviest]
+    diagram = zimp.persistence_diagram(weights)
+    for mask in masks:
+        preserved = np.array_equal(zimp.persistence_diagram(weights, mask), diagram)
+        assert preserved == any((mask >= tree).all() for tree in trees)
+
+
+def test_statement_2_connected_is_not_enough():
+    weights, mask = [[1.0, 0.9], [0.8, 0.1]], [[1, 1], [0, 1]]
+    assert zimp.count_components(mask) == 1
+    assert zimp.persistence_diagram(weights)[:, 1] == pytest.approx([0, 0.1, 0.2, np.inf])
+    assert zimp.persistence_diagram(weights, mask)[:, 1] == pytest.approx([0, 0.1, 0.9, np.inf])
+
+
+def test_statement_2_is_about_weights_in_one_unit_which_a_mask_without_the_heaviest_edge_changes():
+    """Two disjoint spanning trees, one of weight 2 and one of weight 1: each has all its deaths at its own maximum."""
+    tree = np.array([[1, 1, 1, 0], [1, 0, 0, 1], [0, 1, 0, 0]], dtype=bool)
+    assert components(tree) == components(~tree) == 1
+    weights = 1.0 + tree
+    assert np.array_equal(zimp.persistence_diagram(weights, ~tree), zimp.persistence_diagram(weights))
+    assert zimp.spanning_forest(weights, ~tree).values.tolist() == [1] * 6
+    assert zimp.spanning_forest(weights).values.tolist() == [2] * 6
+
+
+def test_neural_persistence_has_the_published_check_values():
+    assert zimp.neural_persistence(-np.ones((2, 4))) == pytest.approx(0.4472135955, abs=1e-10)
+    assert zimp.neural_persistence(-np.ones((2, 2))) == pytest.approx(0.5773502692, abs=1e-10)
+
+
+@given(layers(), st.sampled_from([1, 1.5, 2, 3]), st.sampled_from([1, 2.5]))
+def test_neural_persistence_is_the_p_norm_of_either_convention(layer, p, enlarged):
+    weights, mask = layer
+    m, n = weights.shape
+    values = np.array([value for *_, value in kruskal(weights, mask)])
+    c, scale = m + n - len(values), enlarged * (values.max(initial=0) or 1)
+    total = ((1 - values / scale) ** p).sum()
+    given = {"p": p, "scale": scale}
+    assert zimp.neural_persistence(weights, mask, **given, normalized=False) == pytest.approx((c + total) ** (1 / p))
+    assert zimp.neural_persistence(weights, mask, **given) == pytest.approx(((c + total) / (m + n - 1)) ** (1 / p))
+    given["convention"] = "balwani"
+    assert zimp.neural_persistence(weights, mask, **given, normalized=False) == pytest.approx(total ** (1 / p))
+    if m + n > 2:
+        assert zimp.neural_persistence(weights, mask, **given) == pytest.approx((total / (m + n - 2)) ** (1 / p))
+
+
+def test_neural_persistence_divides_by_the_layers_own_largest_magnitude_unless_told():
+    weights = [[-4.0, 2.0], [1.0, 1.0]]
+    assert zimp.neural_persistence(weights) == zimp.neural_persistence(weights, scale=4)
+    assert zimp.neural_persistence(weights, scale=8) > zimp.neural_persistence(weights)
+
+
+@given(layers())
+def test_neural_persistence_in_riecks_convention_is_the_same_for_a_pruned_weight_and_a_stored_zero(layer):
+    weights, mask = layer
+    zeroed = np.where(present(weights, mask), weights, 0)
+    assert zimp.neural_persistence(weights, mask) == pytest.approx(zimp.neural_persistence(zeroed))
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["zimp", "zimp.spanning_forest([[1.0]])", "zimp.critical_compression(2, 3)", "zimp.oracle.cross_check([[1.0]])"],
+)
+def test_torch_is_not_imported_before_it_is_needed(call):
+    code = f"import sys, zimp; {call}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_every_public_name_is_there():
+    for name in zimp.__all__:
+        assert callable(getattr(zimp, name))
+    assert set(zimp.__all__) <= set(dir(zimp))
+    with pytest.raises(AttributeError, match="module 'zimp' has no attribute 'tree'"):
+        zimp.tree  # noqa: B018
