@@ -4,10 +4,10 @@ The modules, each named for its concept, import only those above them:
 
 ``bounds``, ``topology``, ``oracle``
     How far a layer can be pruned; its maximum spanning forest and H0; the cross-check by ripser and GUDHI.
-``layers``, ``pruning``, ``imp``
-    From a torch network to graphs; masks; train, prune, rewind.
-``models``, ``data``
-    Small networks and data sets.
+``layers``, ``pruning``
+    From a torch network to graphs; masks.
+``models``, ``data``, ``imp``
+    Small networks and data sets; train, prune, rewind.
 ``plots``, ``widgets``
     Figures, and explorers that live without a kernel.
 

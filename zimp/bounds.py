@@ -49,9 +49,9 @@ def critical_compression(m, n) -> float:
 
 
 def spatial_critical_compression(height, width, kernel=3, padding=1) -> float:
-    """The critical compression ratio of a convolution seen as a graph of pixels: ``k k n / (m + n - 1)``.
+    """The critical compression ratio of a convolution seen as a graph of pixels: ``k k q / (p + q - 1)``.
 
-    One filter of stride 1 joins each of the ``n`` output pixels to the ``k k`` pixels under its kernel, among the ``m``
+    One filter of stride 1 joins each of the ``q`` output pixels to the ``k k`` pixels under its kernel, among the ``p``
     pixels of the padded input. The ratio counts edges of this graph, not parameters: edges share their weights.
 
     Parameters
@@ -89,8 +89,8 @@ def spatial_critical_compression(height, width, kernel=3, padding=1) -> float:
     height, width = height + 2 * padding, width + 2 * padding
     if not 2 <= kernel <= min(height, width):
         raise ValueError(f"kernel={kernel} is not between 2 and the {height}x{width} pixels of the padded input")
-    m, n = height * width, (height - kernel + 1) * (width - kernel + 1)
-    return kernel * kernel * n / (m + n - 1)
+    p, q = height * width, (height - kernel + 1) * (width - kernel + 1)
+    return kernel * kernel * q / (p + q - 1)
 
 
 def retention_bound(kept, m, n) -> int:
@@ -147,7 +147,8 @@ def connectivity_density(m, n, probability=0.5) -> float:
     Returns
     -------
     float
-        Between 0 and 1; on layers of a few neurons, where the limit law says little, it is cut off there.
+        Between 0 and 1. The law is one for large layers, and too careful for small ones: for 10x100 it gives 0.50 where
+        the median in simulations is 0.39; for 300x784 it gives 0.0234, and simulations 0.0231.
 
     Raises
     ------

@@ -173,8 +173,9 @@ def iterative_magnitude_pruning(
         Takes the parameters, returns a ``torch.optim.Optimizer``; called anew at each level, so that no momentum
         outlives a rewinding.
     seeds : int or iterable of int
-        One run for each. A seed fixes initialisation, order of batches and random masks; it gives the same rows
-        whatever the other seeds are, bit for bit on the same machine.
+        One run for each. A seed fixes initialisation (``torch.manual_seed(seed)`` before ``build()``), order of batches
+        (:func:`zimp.train`) and random masks; it gives the same rows whatever the other seeds are, bit for bit on the
+        same machine.
     device : str or torch.device
     progress : bool
         Whether to show a progress bar.
@@ -230,8 +231,7 @@ def iterative_magnitude_pruning(
         model = build()
         check_prune_arguments(model, rate, criterion, scope)
         model.to(device)
-        batch_seed, mask_seed = torch.randint(2**31, (2,)).tolist()
-        generator = torch.Generator().manual_seed(mask_seed)
+        generator = torch.Generator().manual_seed(seed)
         masks = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in prunable(model).items()}
         start, early, effect, dense_trees = 0, None, None, None
         for level in range(levels + 1):
@@ -243,7 +243,7 @@ def iterative_magnitude_pruning(
                     start = rewind
             try:
                 loss, snapshot = train(
-                    model, masks, training, steps=steps, seed=batch_seed, start=start, batch_size=batch_size,
+                    model, masks, training, steps=steps, seed=seed, start=start, batch_size=batch_size,
                     optimizer=optimizer, snapshot_at=rewind if level == 0 else None,
                 )  # fmt: skip
             except TrainingDiverged as error:

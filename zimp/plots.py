@@ -10,10 +10,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.ticker import LogLocator
+from scipy.stats import t as student
 
 from .topology import as_mask, as_matrix, betti_curve, persistence_diagram, spanning_forest
 
-__all__ = ["COLORS", "figure", "bipartite", "barcode", "betti", "masks", "curve"]
+__all__ = ["COLORS", "figure", "bipartite", "barcode", "betti", "masks", "curve", "interval"]
 
 COLORS = {
     "tree": "#D55E00",  # vermilion: an edge of the maximum spanning tree, and the method that keeps it
@@ -188,7 +189,7 @@ def masks(mask, tree=None, *, ax):
 def curve(density, values, method, *, ax, **options):
     """Draw runs over density: the mean over seeds as a line, its 95 % confidence interval as a band.
 
-    The interval is Student's, ``mean +- t * standard error``; with one seed there is none.
+    With one seed there is no interval.
 
     Parameters
     ----------
@@ -205,15 +206,13 @@ def curve(density, values, method, *, ax, **options):
     -------
     Axes
     """
-    from scipy.stats import t
-
     values = np.asarray(values, dtype=float)
-    mean, seeds = values.mean(axis=0), len(values)
+    mean = values.mean(axis=0)
     style = {"color": COLORS[method], "marker": MARKERS[method], "label": LABELS[method], "markersize": 4}
     style.update(options)
     ax.plot(density, mean, **style)
-    if seeds > 1:
-        half = t.ppf(0.975, seeds - 1) * values.std(axis=0, ddof=1) / np.sqrt(seeds)
+    if len(values) > 1:
+        _, half = interval(values)
         ax.fill_between(density, mean - half, mean + half, color=style["color"], alpha=0.2, linewidth=0)
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -223,3 +222,27 @@ def curve(density, values, method, *, ax, **options):
         ax.invert_xaxis()
     ax.set_xlabel("density (share of weights left)")
     return ax
+
+
+def interval(values):
+    """Mean over seeds, and the half width of its 95 % confidence interval (Student's).
+
+    Parameters
+    ----------
+    values : array of shape ``(seeds, ...)``
+        At least two seeds.
+
+    Returns
+    -------
+    (array, array) of shape ``(...)``
+
+    Examples
+    --------
+    >>> from zimp import plots
+    >>> mean, half = plots.interval([0.9, 0.8, 0.7])
+    >>> f"{mean:.2f} +- {half:.2f}"
+    '0.80 +- 0.25'
+    """
+    values = np.asarray(values, dtype=float)
+    seeds = len(values)
+    return values.mean(axis=0), student.ppf(0.975, seeds - 1) * values.std(axis=0, ddof=1) / np.sqrt(seeds)
