@@ -248,10 +248,12 @@ def test_a_row_says_what_the_level_did(digits):
 
 def test_config_and_versions_say_what_ran(digits):
     record = run(tiny, digits, levels=1, rate=0.3, seeds=(1, 2), rewind=None, criterion="random", scope="global")
+    optimizer = record.config.pop("optimizer")
     assert record.config == {
         "build": "tiny", "data": "digits", "levels": 1, "rate": 0.3, "criterion": "random", "scope": "global",
-        "rewind": None, "steps": 8, "batch_size": 60, "optimizer": "adam", "seeds": [1, 2], "device": "cpu",
+        "rewind": None, "steps": 8, "batch_size": 60, "seeds": [1, 2], "device": "cpu",
     }  # fmt: skip
+    assert (optimizer["name"], optimizer["lr"], optimizer["betas"]) == ("Adam", 1.2e-3, [0.9, 0.999])
     assert record.versions["torch"] == torch.__version__
     assert record.versions.keys() >= {"zimp", "numpy", "python", "platform"}
 
@@ -452,3 +454,13 @@ def test_a_run_can_be_repeated_by_hand_from_its_seed(digits):
         assert (loss, zimp.accuracy(model, digits.test)) == (row["train_loss"], row["test_accuracy"])
         masks = zimp.prune(model, masks)
         model.load_state_dict(start)
+
+
+def test_an_interrupt_hands_over_the_levels_that_were_done(digits):
+    def interrupt(seed, level, model, masks):
+        if level == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run(tiny, digits, levels=3, on_level=interrupt)
+    assert [row["level"] for row in caught.value.record.rows] == [0, 1]

@@ -48,7 +48,7 @@ class Record:
     Attributes
     ----------
     config : dict
-        The arguments of the run.
+        The arguments of the run; of the optimizer its name and settings.
     versions : dict
         Of the libraries, of Python and of the platform.
     rows : list of dict
@@ -189,9 +189,11 @@ def iterative_magnitude_pruning(
     Raises
     ------
     ValueError
-        For arguments out of range, and as :func:`zimp.prune`; the error's ``record`` holds the levels that were done.
+        For arguments out of range, and as :func:`zimp.prune`.
     TrainingDiverged
-        If the loss is not finite; likewise with ``record``.
+        If the loss is not finite.
+
+    Whatever stops a run, an interrupt too, carries the levels that were done in its attribute ``record``.
 
     References
     ----------
@@ -221,10 +223,16 @@ def iterative_magnitude_pruning(
         )
     training, validation, test = (Split(split.x.to(device), split.y.to(device)) for split in data[1:])
     config = {
-        "build": _name(build), "data": data.name, "levels": levels, "rate": rate, "criterion": criterion,
-        "scope": scope, "rewind": rewind, "steps": steps, "batch_size": batch_size, "optimizer": _name(optimizer),
+        "build": getattr(build, "__qualname__", repr(build)), "data": data.name, "levels": levels, "rate": rate,
+        "criterion": criterion, "scope": scope, "rewind": rewind, "steps": steps, "batch_size": batch_size,
         "seeds": seeds, "device": str(device),
     }  # fmt: skip
+    record = Record(_plain(config), _versions())
+
+    def recorded_optimizer(parameters):
+        built = optimizer(parameters)
+        record.config["optimizer"] = _plain({"name": type(built).__name__, **built.defaults})
+        return built
 
     def rows(seed):
         torch.manual_seed(seed)
@@ -244,7 +252,7 @@ def iterative_magnitude_pruning(
             try:
                 loss, snapshot = train(
                     model, masks, training, steps=steps, seed=seed, start=start, batch_size=batch_size,
-                    optimizer=optimizer, snapshot_at=rewind if level == 0 else None,
+                    optimizer=recorded_optimizer, snapshot_at=rewind if level == 0 else None,
                 )  # fmt: skip
             except TrainingDiverged as error:
                 raise TrainingDiverged(f"seed {seed}, level {level}: {error}") from None
@@ -265,7 +273,6 @@ def iterative_magnitude_pruning(
             if on_level is not None:
                 on_level(seed, level, model, masks)
 
-    record = Record(json.loads(json.dumps(config, default=float)), _versions())
     with tqdm(total=len(seeds) * (levels + 1), unit="level", disable=not progress) as bar, torch.random.fork_rng():
         for seed in seeds:
             try:
@@ -273,7 +280,7 @@ def iterative_magnitude_pruning(
                     record.rows.append(row)
                     bar.set_postfix(seed=seed, density=f"{row['density']:.3f}", test=f"{row['test_accuracy']:.3f}")
                     bar.update()
-            except (ValueError, TrainingDiverged) as error:
+            except BaseException as error:  # an interrupt too: hours of training may hang on it
                 error.record = record
                 error.add_note("The levels that were done are in the attribute `record` of this error.")
                 raise
@@ -442,8 +449,9 @@ def _count(name, value, least=1) -> int:
     return count
 
 
-def _name(function) -> str:
-    return getattr(function, "__qualname__", repr(function))
+def _plain(config) -> dict:
+    """The config as it is read back from JSON: tuples are lists, numpy's and torch's numbers are Python's."""
+    return json.loads(json.dumps(config, default=float))
 
 
 def _versions() -> dict[str, str]:
