@@ -192,6 +192,9 @@ BAD = {
     "unknown view": (
         lambda: zimp.layer_graph(ONES, view="pixel"), "view='pixel' is unknown; it is one of 'matrix', 'channel'",
     ),
+    "spatial view without an input size": (
+        lambda: zimp.layer_graph(ONES, view="spatial"), "view='spatial' needs the size of the input image",
+    ),
     "unknown view of a network": (lambda: zimp.tree_sizes(network(), view=None), "view=None is unknown"),
     "a graph of a vector": (lambda: zimp.layer_graph([1.0, 2.0]), r"weight has shape \(2,\); a layer has outputs and"),
     "a graph of nothing": (lambda: zimp.layer_graph(np.ones((0, 3, 3, 3))), r"weight has shape \(0, 3, 3, 3\); a"),

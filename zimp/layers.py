@@ -202,5 +202,10 @@ def tree_sizes(model, *, view="matrix") -> dict[str, tuple[int, int]]:
 
 
 def _check_view(view):
+    if view == "spatial":
+        raise ValueError(
+            "view='spatial' needs the size of the input image, which the weights of a convolution do not tell; "
+            "zimp.spatial_critical_compression takes it"
+        )
     if view not in VIEWS:
         raise ValueError(f"view={view!r} is unknown; it is one of {', '.join(map(repr, VIEWS))}")
