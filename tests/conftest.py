@@ -1,5 +1,5 @@
 import subprocess
-import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,7 @@ def digits():
 def site(tmp_path_factory):
     """The book, built from clean by its command, warnings as errors: the folder of its pages."""
     out = tmp_path_factory.mktemp("book")
-    command = Path(sys.executable).with_name("jupyter-book")
+    command = Path(sysconfig.get_path("scripts")) / "jupyter-book"
     build = [command, "build", BOOK, "--path-output", out, "-W", "--keep-going", "--all"]
     result = subprocess.run(list(map(str, build)), capture_output=True, text=True, encoding="utf-8", errors="replace")
     assert result.returncode == 0, f"the book does not build:\n{result.stdout[-3000:]}\n{result.stderr[-6000:]}"
