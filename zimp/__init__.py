@@ -23,14 +23,14 @@ _HOMES = {
         "neural_persistence",
     ),
     "bounds": ("critical_compression", "spatial_critical_compression", "retention_bound", "connectivity_density"),
-    "oracle": ("cross_check",),
+    "oracle": ("cross_check", "ripser_diagram", "gudhi_diagram"),
     "layers": ("prunable", "LayerGraph", "layer_graph", "tree_sizes"),
     "pruning": (
         "magnitude_mask", "random_mask", "topological_mask", "topological_scores", "prune", "TopologicalUnstructured",
     ),
     "models": ("lenet_300_100", "small_conv"),
     "data": ("Data", "Split", "load_data"),
-    "imp": ("iterative_magnitude_pruning", "train", "accuracy", "Record", "TrainingDiverged"),
+    "imp": ("iterative_magnitude_pruning", "train", "accuracy", "adam", "Record", "TrainingDiverged"),
     "plots": (),
     "widgets": ("explorer",),
 }  # fmt: skip

@@ -33,7 +33,22 @@ __all__ = ["iterative_magnitude_pruning", "train", "accuracy", "adam", "Record",
 
 
 def adam(parameters):
-    """Adam with the learning rate 1.2e-3 of Frankle & Carbin (2019)."""
+    """Adam with the learning rate 1.2e-3 of Frankle & Carbin (2019).
+
+    Parameters
+    ----------
+    parameters : iterable of torch.nn.Parameter
+
+    Returns
+    -------
+    torch.optim.Adam
+
+    Examples
+    --------
+    >>> import zimp
+    >>> zimp.adam(zimp.lenet_300_100().parameters()).defaults["lr"]
+    0.0012
+    """
     return torch.optim.Adam(parameters, lr=1.2e-3, fused=True)
 
 
@@ -191,8 +206,10 @@ def iterative_magnitude_pruning(
     ValueError
         For arguments out of range, and as :func:`zimp.prune`.
     TrainingDiverged
-        If the loss is not finite.
+        If the loss or a weight is not finite.
 
+    Notes
+    -----
     Whatever stops a run, an interrupt too, carries the levels that were done in its attribute ``record``.
 
     References

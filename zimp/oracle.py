@@ -41,8 +41,8 @@ def ripser_diagram(weights, mask=None) -> np.ndarray:
 
     Examples
     --------
-    >>> from zimp import oracle
-    >>> oracle.ripser_diagram([[1.0, -0.5], [0.25, 0.75]]).tolist()
+    >>> import zimp
+    >>> zimp.ripser_diagram([[1.0, -0.5], [0.25, 0.75]]).tolist()
     [[0.0, 0.0], [0.0, 0.25], [0.0, 0.5], [0.0, inf]]
     """
     from ripser import ripser
@@ -74,8 +74,8 @@ def gudhi_diagram(weights, mask=None) -> np.ndarray:
 
     Examples
     --------
-    >>> from zimp import oracle
-    >>> oracle.gudhi_diagram([[1.0, -0.5], [0.25, 0.75]]).tolist()
+    >>> import zimp
+    >>> zimp.gudhi_diagram([[1.0, -0.5], [0.25, 0.75]]).tolist()
     [[0.0, 0.0], [0.0, 0.25], [0.0, 0.5], [0.0, inf]]
     """
     try:
@@ -113,8 +113,8 @@ def cross_check(weights, mask=None) -> dict[str, float]:
 
     Examples
     --------
-    >>> from zimp import oracle
-    >>> oracle.cross_check([[1.0, -0.5], [0.25, 0.75]])
+    >>> import zimp
+    >>> zimp.cross_check([[1.0, -0.5], [0.25, 0.75]])
     {'ripser': 0.0, 'gudhi': 0.0}
     """
     ours = persistence_diagram(weights, mask)[:, 1]
