@@ -1,0 +1,82 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from scipy.stats import t
+
+import zimp
+from zimp import plots
+
+W = np.array([[0.9, -0.2], [0.1, 0.5], [-0.8, 0.3]])
+
+
+@pytest.fixture
+def ax():
+    fig, ax = plots.figure()
+    yield ax
+    plt.close(fig)
+
+
+def colors(ax):
+    return [to_hex(line.get_color()).upper() for line in ax.lines]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda ax: plots.bipartite(W, numbers=True, ax=ax),
+        lambda ax: plots.barcode(W, threshold=0.5, ax=ax),
+        lambda ax: plots.betti(W, threshold=0.5, ax=ax),
+        lambda ax: plots.masks(W > 0, ax=ax),
+        lambda ax: plots.curve([1.0, 0.8], [[0.9, 0.8]], "magnitude", ax=ax),
+    ],
+)
+def test_a_plot_returns_the_axes_that_it_was_given(ax, draw):
+    assert draw(ax) is ax
+
+
+def test_tree_edges_have_the_colour_of_the_tree_and_are_as_many(ax):
+    plots.bipartite(W, ax=ax)
+    assert colors(ax).count(plots.COLORS["tree"]) == 4 and colors(ax).count(plots.COLORS["kept"]) == 2
+
+
+def test_an_edge_below_the_threshold_is_not_there_yet_and_a_pruned_one_is_not_drawn(ax):
+    plots.bipartite(W, W != 0.5, threshold=0.5, ax=ax)
+    assert colors(ax).count(plots.COLORS["pruned"]) == 3 and len(ax.lines) == 5
+
+
+def test_a_barcode_has_a_bar_for_each_neuron_that_ends_at_its_death(ax):
+    plots.barcode(W, ax=ax)
+    ends = sorted(line.get_xdata()[1] for line in ax.lines if len(line.get_xdata()) == 2)
+    assert ends[:4] == pytest.approx(zimp.persistence_diagram(W)[:4, 1]) and len(ends) == 5
+
+
+def test_a_betti_plot_is_the_betti_curve(ax):
+    plots.betti(W, ax=ax)
+    (steps,) = ax.patches
+    values, edges, _ = steps.get_data()
+    for left, right, value in zip(edges[:-1], edges[1:], values):
+        if right > left:
+            assert zimp.betti_curve(W, 1 - (left + right) / 2) == value
+
+
+def test_a_mask_shows_pruned_kept_and_tree(ax):
+    mask = np.array([[True, False], [True, True]])
+    plots.masks(mask, np.array([[True, True], [False, False]]), ax=ax)
+    assert ax.images[0].get_array().tolist() == [[2, 0], [1, 1]]
+
+
+def test_a_curve_is_the_mean_with_students_interval(ax):
+    values = np.array([[0.9, 0.5], [0.8, 0.1], [0.7, 0.3]])
+    plots.curve([1.0, 0.1], values, "topological", ax=ax)
+    assert ax.lines[0].get_ydata() == pytest.approx(values.mean(axis=0))
+    interval = t.interval(0.95, 2, values.mean(axis=0), values.std(axis=0, ddof=1) / 3**0.5)
+    band = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == pytest.approx((np.min(interval), np.max(interval)))
+    assert ax.xaxis_inverted()
+
+
+def test_colours_differ_for_readers_who_see_no_hue():
+    """Methods that share a picture differ in marker too."""
+    assert len(set(plots.MARKERS.values())) == len(plots.MARKERS) == len(plots.LABELS)
+    assert len({plots.COLORS[method] for method in plots.LABELS}) == len(plots.LABELS)

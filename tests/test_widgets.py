@@ -1,0 +1,82 @@
+import re
+
+import ipywidgets
+import matplotlib.pyplot as plt
+import pytest
+from ipywidgets.widgets.widget_link import Link
+
+import zimp
+from zimp import plots
+
+
+def draw(**setting):
+    fig, ax = plots.figure(width=2, height=1)
+    ax.set_title(str(setting))
+    return fig
+
+
+def alt(**setting):
+    return f'"{setting}" <drawn>'
+
+
+def shown(stack):
+    """The picture that a nest of stacks shows."""
+    while isinstance(stack, ipywidgets.Stack):
+        stack = stack.children[stack.selected_index]
+    return stack.value
+
+
+def test_one_setting_is_a_slider_over_a_stack_of_pictures():
+    box = zimp.explorer(draw, alt, threshold=[1.0, 0.25, 0.0])
+    slider, stack = box.children
+    assert [label for label, _ in slider.options] == ["1", "0.25", "0"]
+    assert len(stack.children) == 3 and len({picture.value for picture in stack.children}) == 3
+
+
+def test_all_combinations_are_drawn_and_the_last_setting_is_innermost():
+    asked = []
+    box = zimp.explorer(lambda **setting: asked.append(setting) or draw(), alt, rate=[0.2, 0.5], level=[0, 1, 2])
+    assert asked == [{"rate": rate, "level": level} for rate in (0.2, 0.5) for level in (0, 1, 2)]
+    rate, level, stack = box.children
+    assert (rate.description, level.description) == ("rate", "level")
+    assert [len(inner.children) for inner in stack.children] == [3, 3]
+
+
+def test_sliders_are_linked_in_the_browser_and_not_by_the_kernel():
+    ipywidgets.Widget.close_all()
+    box = zimp.explorer(draw, alt, rate=[0.2, 0.5], level=[0, 1, 2])
+    links = [w for w in ipywidgets.widgets.widget._instances.values() if isinstance(w, Link)]
+    pairs = {(link.source[0].description, link.source[1], link.target[1]) for link in links}
+    assert pairs == {("rate", "index", "selected_index"), ("level", "index", "selected_index")}
+    assert len(links) == 3  # the outer stack, and an inner one for each rate
+    targets = {link.target[0].model_id for link in links}
+    outer = box.children[-1]
+    assert targets == {outer.model_id, *(inner.model_id for inner in outer.children)}
+
+
+def test_a_picture_carries_its_description_escaped():
+    picture = shown(zimp.explorer(draw, alt, level=[7]).children[-1])
+    assert re.search(r'alt="&quot;\{&#x27;level&#x27;: 7\}&quot; &lt;drawn&gt;"', picture)
+    assert picture.startswith('<img src="data:image/webp;base64,')
+
+
+def test_figures_are_closed_and_the_style_of_others_is_left_alone():
+    before = dict(plt.rcParams)
+    zimp.explorer(draw, alt, level=[0, 1])
+    assert plt.get_fignums() == [] and dict(plt.rcParams) == before
+
+
+def test_a_display_is_a_still_picture_and_the_widget(monkeypatch):
+    displayed = []
+    monkeypatch.setattr("zimp.widgets.display", lambda bundle, raw: displayed.append(bundle))
+    box = zimp.explorer(draw, alt, level=[0, 1])
+    box._ipython_display_()
+    still, widget = displayed
+    assert shown(box.children[-1]) in still["text/html"] and "hidden" in still["text/html"]
+    assert widget["application/vnd.jupyter.widget-view+json"]["model_id"] == box.model_id
+
+
+@pytest.mark.parametrize("settings, message", [({}, "at least one setting"), ({"level": []}, "level has no values")])
+def test_an_explorer_needs_settings_with_values(settings, message):
+    with pytest.raises(ValueError, match=message):
+        zimp.explorer(draw, alt, **settings)
