@@ -128,7 +128,7 @@ BAD = {
         "convention='mean' is unknown; it is 'rieck' or 'balwani'",
     ),
     "p below 1": (lambda: zimp.neural_persistence(ONES, p=0.5), "p=0.5 is not a finite number of at least 1"),
-    "p = 0": (lambda: zimp.neural_persistence(ONES, p=0), "p=0 is not a finite number of at least 1"),
+    "p = 0": (lambda: zimp.neural_persistence(ONES, p=0), "p=0.0 is not a finite number of at least 1"),
     "infinite p": (lambda: zimp.neural_persistence(ONES, p=INF), "p=inf is not a finite number of at least 1"),
     "NaN p": (lambda: zimp.neural_persistence(ONES, p=NAN), "p=nan is not a finite number of at least 1"),
     "a scale below the layer's": (
@@ -136,7 +136,7 @@ BAD = {
         r"scale=1.5 is not a positive number of at least the layer's largest \|w\| \(2\); pass the maximum",
     ),
     "max(W) for max|W|": (lambda: zimp.neural_persistence(-ONES, scale=-1.0), "scale=-1.0 is not a positive number"),
-    "a scale of 0": (lambda: zimp.neural_persistence(0 * ONES, scale=0), "scale=0 is not a positive number"),
+    "a scale of 0": (lambda: zimp.neural_persistence(0 * ONES, scale=0), "scale=0.0 is not a positive number"),
     "a NaN scale": (lambda: zimp.neural_persistence(ONES, scale=NAN), "scale=nan is not a positive number"),
     "an infinite scale": (lambda: zimp.neural_persistence(ONES, scale=INF), "scale=inf is not a positive number"),
     "balwani of 1x1": (
@@ -311,6 +311,19 @@ BAD = {
     "a seed twice": (lambda: run(seeds=[1, 2, 1]), r"seeds=\[1, 2, 1\] are not distinct numbers"),
     "a seed that is no whole number": (lambda: run(seeds=1.5), "seeds=1.5"),
     "seeds that are no whole numbers": (lambda: run(seeds=[0.5, 1.5]), "seeds=0.5 is not a whole number"),
+    "a split without images": (
+        lambda: zimp.iterative_magnitude_pruning(
+            network,
+            zimp.load_data("digits")._replace(validation=zimp.Split(torch.zeros(0, 64), torch.zeros(0))),
+            levels=1,
+        ),
+        r"data.validation has images \(0, 64\) and labels \(0,\)",
+    ),
+    "an empty layer": (lambda: zimp.prunable(nn.Linear(5, 0)), r"weight has shape \(0, 5\)"),
+    "training with masks of another network": (
+        lambda: zimp.train(network(), {"fc.weight": None}, zimp.load_data("digits").train, steps=1, seed=0),
+        "masks has no entry for '1.weight'",
+    ),
     "a network for a builder": (
         lambda: run(network()), "build is a network already; pass the function that builds it, so that the seed can be",
     ),

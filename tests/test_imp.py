@@ -121,7 +121,7 @@ def test_each_epoch_takes_every_image_once_in_a_new_order(digits):
 
     batches, model = [], Spy(1, 10)
     numbered = digits.train._replace(x=torch.arange(1077.0)[:, None])
-    zimp.train(model, {}, numbered, steps=36, seed=0, batch_size=60)
+    zimp.train(model, None, numbered, steps=36, seed=0, batch_size=60)
     epochs = [torch.cat(batches[start : start + 18]) for start in (0, 18)]
     assert [len(batch) for batch in batches[:18]] == [60] * 17 + [57]
     assert all(torch.equal(epoch.sort().values, torch.arange(1077.0)) for epoch in epochs)
@@ -253,7 +253,8 @@ def test_config_and_versions_say_what_ran(digits):
         "build": "tiny", "data": "digits", "levels": 1, "rate": 0.3, "criterion": "random", "scope": "global",
         "rewind": None, "steps": 8, "batch_size": 60, "seeds": [1, 2], "device": "cpu",
     }  # fmt: skip
-    assert (optimizer["name"], optimizer["lr"], optimizer["betas"]) == ("Adam", 1.2e-3, [0.9, 0.999])
+    (group,) = optimizer["groups"]
+    assert (optimizer["name"], group["lr"], group["betas"]) == ("Adam", 1.2e-3, [0.9, 0.999])
     assert record.versions["torch"] == torch.__version__
     assert record.versions.keys() >= {"zimp", "numpy", "python", "platform"}
 
@@ -464,3 +465,38 @@ def test_an_interrupt_hands_over_the_levels_that_were_done(digits):
     with pytest.raises(KeyboardInterrupt) as caught:
         run(tiny, digits, levels=3, on_level=interrupt)
     assert [row["level"] for row in caught.value.record.rows] == [0, 1]
+
+
+def test_the_record_has_the_settings_of_each_group_and_not_the_defaults(digits):
+    record = run(tiny, digits, levels=0, optimizer=lambda p: torch.optim.SGD([{"params": list(p), "lr": 0.05}], lr=0.1))
+    assert [group["lr"] for group in record.config["optimizer"]["groups"]] == [0.05]
+
+
+def test_accuracy_leaves_the_mode_of_the_network_as_it_was(digits):
+    model = tiny()
+    for training in (True, False):
+        zimp.accuracy(model.train(training), digits.test)
+        assert model.training is training
+
+
+def test_training_takes_numpy_masks_and_masks_of_zeros_and_ones(digits):
+    torch.manual_seed(0)
+    model = tiny()
+    masks = {name: zimp.magnitude_mask(w, w.numel() // 2).float() for name, w in zimp.prunable(model).items()}
+    masks["3.weight"] = masks["3.weight"].numpy()
+    zimp.train(model, masks, digits.train, steps=3, seed=0)
+    for name, weight in zimp.prunable(model).items():
+        assert (weight.detach().numpy()[np.asarray(masks[name]) == 0] == 0).all()
+
+
+def test_a_builder_that_hands_out_one_network_is_refused_at_the_second_seed(digits):
+    network = tiny()
+    with pytest.raises(ValueError, match="build returned the network of the seed before") as caught:
+        run(lambda: network, digits, levels=0, seeds=[0, 1])
+    assert len(caught.value.record.rows) == 1
+
+
+def test_a_file_with_other_contents_is_no_record(tmp_path):
+    (tmp_path / "other.json").write_text('{"config": 1, "versions": 2, "rows": 5}')
+    with pytest.raises(ValueError, match="is not a record that zimp saved"):
+        zimp.Record.load(tmp_path / "other.json")

@@ -444,3 +444,12 @@ def test_every_public_name_is_there():
     assert set(zimp.__all__) <= set(dir(zimp))
     with pytest.raises(AttributeError, match="module 'zimp' has no attribute 'tree'"):
         zimp.tree  # noqa: B018
+
+
+def test_scale_thresholds_and_order_may_be_tensors_and_numpy_numbers():
+    layer = torch.nn.Parameter(torch.tensor([[1.0, -0.5], [0.25, 0.75]]))
+    assert zimp.neural_persistence(layer, scale=layer.abs().max()) == zimp.neural_persistence(layer)
+    value = zimp.neural_persistence(layer, p=np.float16(2))
+    assert type(value) is float and value == zimp.neural_persistence(layer)
+    thresholds = torch.tensor([1.0, 0.5, 0.25], requires_grad=True)
+    assert zimp.betti_curve(layer, thresholds.bfloat16()).tolist() == [3, 1, 1]

@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from .data import Split
 from .layers import layer_graph, prunable, prunable_layers
-from .pruning import check_prune_arguments, prune
+from .pruning import check_masks, check_prune_arguments, prune
 from .topology import count_components, neural_persistence, spanning_forest
 
 __all__ = ["iterative_magnitude_pruning", "train", "accuracy", "adam", "Record", "TrainingDiverged"]
@@ -53,7 +53,7 @@ def adam(parameters):
 
 
 class TrainingDiverged(RuntimeError):
-    """The loss became NaN or infinite. ``record`` holds the levels that were finished before."""
+    """The loss or a weight became NaN or infinite. Out of a run, ``record`` holds the levels that were done before."""
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Record:
     Attributes
     ----------
     config : dict
-        The arguments of the run; of the optimizer its name and settings.
+        The arguments of the run; of the optimizer its name and the settings of its groups of parameters.
     versions : dict
         Of the libraries, of Python and of the platform.
     rows : list of dict
@@ -144,9 +144,12 @@ class Record:
             For a file that is no record.
         """
         try:
-            return cls(**json.loads(Path(path).read_text(encoding="utf-8")))
+            record = cls(**json.loads(Path(path).read_text(encoding="utf-8")))
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path} is not a record that zimp saved ({error})") from None
+        if [type(part) for part in (record.config, record.versions, record.rows)] != [dict, dict, list]:
+            raise ValueError(f"{path} is not a record that zimp saved (its parts are of other types)")
+        return record
 
 
 def iterative_magnitude_pruning(
@@ -238,6 +241,11 @@ def iterative_magnitude_pruning(
             "build is a network already; pass the function that builds it, so that the seed can be set before its "
             "weights are drawn"
         )
+    for part, (x, y) in zip(data._fields[1:], data[1:]):
+        if len(x) == 0 or y.shape != (len(x),):
+            raise ValueError(
+                f"data.{part} has images {tuple(x.shape)} and labels {tuple(y.shape)}; each image has one label"
+            )
     training, validation, test = (Split(split.x.to(device), split.y.to(device)) for split in data[1:])
     config = {
         "build": getattr(build, "__qualname__", repr(build)), "data": data.name, "levels": levels, "rate": rate,
@@ -248,13 +256,20 @@ def iterative_magnitude_pruning(
 
     def recorded_optimizer(parameters):
         built = optimizer(parameters)
-        record.config["optimizer"] = _plain({"name": type(built).__name__, **built.defaults})
+        groups = [{key: value for key, value in group.items() if key != "params"} for group in built.param_groups]
+        record.config["optimizer"] = _plain({"name": type(built).__name__, "groups": groups})
         return built
 
+    previous = None
+
     def rows(seed):
+        nonlocal previous
         torch.manual_seed(seed)
         model = build()
         check_prune_arguments(model, rate, criterion, scope)
+        if model is previous:
+            raise ValueError("build returned the network of the seed before; it must build a new one at each call")
+        previous = model
         model.to(device)
         generator = torch.Generator().manual_seed(seed)
         masks = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in prunable(model).items()}
@@ -310,8 +325,8 @@ def train(model, masks, split, *, steps, seed, start=0, batch_size=60, optimizer
     Parameters
     ----------
     model : torch.nn.Module
-    masks : dict of str to boolean tensor
-        As from :func:`zimp.prune`.
+    masks : dict of str to boolean tensor, or None
+        As from :func:`zimp.prune`; None where nothing is pruned.
     split : Split
         Images and labels; the loss is the cross-entropy.
     steps : int
@@ -334,7 +349,7 @@ def train(model, masks, split, *, steps, seed, start=0, batch_size=60, optimizer
     Raises
     ------
     ValueError
-        If ``start`` is not below ``steps``.
+        If ``start`` is not below ``steps``, for counts that are not positive, or for masks that do not fit the model.
     TrainingDiverged
         If the loss or a weight is not finite.
     RuntimeError
@@ -350,10 +365,14 @@ def train(model, masks, split, *, steps, seed, start=0, batch_size=60, optimizer
     >>> zimp.accuracy(model, data.test) > 0.9
     True
     """
+    steps, start, batch_size = _count("steps", steps), _count("start", start, 0), _count("batch_size", batch_size)
     if start >= steps:
         raise ValueError(f"start={start} is not below steps={steps}; no training would be left")
     weights = prunable(model)
-    pruned = [(weights[name], ~mask) for name, mask in masks.items()]
+    pruned = [
+        (weights[name], torch.from_numpy(~mask).to(weights[name].device))
+        for name, mask in check_masks(model, masks).items()
+    ]
     snapshot = None
     optimizer = optimizer(model.parameters())
     model.train()
@@ -368,16 +387,16 @@ def train(model, masks, split, *, steps, seed, start=0, batch_size=60, optimizer
         loss.backward()
         optimizer.step()
         _zero(pruned)  # momentum, weight decay and Adam's averages would revive what has no gradient
-    for name, mask in masks.items():
-        if not weights[name].isfinite().all():
+    for name, (weight, gone) in zip(weights, pruned):
+        if not weight.isfinite().all():
             raise TrainingDiverged(f"{name} is not finite after step {step}; a lower learning rate may help")
-        if weights[name][~mask].any():
+        if weight[gone].any():
             raise RuntimeError(f"pruned weights of {name} are not zero; does a hook change the weights while training?")
     return loss.item(), snapshot
 
 
 def accuracy(model, split) -> float:
-    """Share of the images that the network labels correctly, in evaluation mode.
+    """Share of the images that the network labels correctly, in evaluation mode; its own mode is left as it was.
 
     Parameters
     ----------
@@ -395,9 +414,12 @@ def accuracy(model, split) -> float:
     >>> zimp.accuracy(zimp.lenet_300_100(64), zimp.load_data("digits").test) < 0.3
     True
     """
+    training = model.training
     model.eval()
     with torch.no_grad():
-        return (model(split.x).argmax(dim=1) == split.y).double().mean().item()
+        correct = model(split.x).argmax(dim=1) == split.y
+    model.train(training)
+    return correct.double().mean().item()
 
 
 def _batches(size, batch_size, seed):
@@ -468,7 +490,9 @@ def _count(name, value, least=1) -> int:
 
 def _plain(config) -> dict:
     """The config as it is read back from JSON: tuples are lists, numpy's and torch's numbers are Python's."""
-    return json.loads(json.dumps(config, default=float))
+    return json.loads(
+        json.dumps(config, default=lambda value: float(value) if hasattr(value, "__float__") else repr(value))
+    )
 
 
 def _versions() -> dict[str, str]:

@@ -40,13 +40,14 @@ def prunable(model) -> dict[str, nn.Parameter]:
     Returns
     -------
     dict of str to torch.nn.Parameter
-        The parameters themselves, by their names in ``model.named_parameters()``, in model order; a weight that two
-        layers share comes once.
+        The parameters themselves, by the names that ``model.named_parameters()`` gives them, in model order. A weight
+        that two layers share comes once, by the name of the first; one that is tied to an embedding comes by the name
+        of its dense layer.
 
     Raises
     ------
     ValueError
-        If there is none, if one has not been initialised (lazy layers), or if one is wrapped by
+        If there is none, if one is empty, if one has not been initialised (lazy layers), or if one is wrapped by
         ``torch.nn.utils.prune`` or a parametrisation, so that the parameter is not the weight in use.
 
     Examples
@@ -74,6 +75,10 @@ def prunable_layers(model) -> dict[str, nn.Module]:
             )
         if isinstance(layer.weight, UninitializedParameter):
             raise ValueError(f"{name} is not initialised yet; run one batch through the lazy layers first")
+        if layer.weight.numel() == 0:
+            raise ValueError(
+                f"{name} has shape {tuple(layer.weight.shape)}; a layer needs at least one output and input"
+            )
         if id(layer.weight) not in seen:
             seen.add(id(layer.weight))
             layers[name] = layer
@@ -88,6 +93,7 @@ class LayerGraph(NamedTuple):
     Attributes
     ----------
     weights : array of shape ``(m, n)``
+        Read-only, since it may share memory with the layer.
     mask : boolean array of shape ``(m, n)``, or None where all edges exist
     """
 
@@ -148,6 +154,7 @@ def layer_graph(weight, mask=None, *, view="matrix", groups=1) -> LayerGraph:
     if groups > 1:
         mask = _block_diagonal(np.ones(weight.shape, dtype=bool) if mask is None else mask, groups)
         weight = _block_diagonal(weight, groups)
+    weight.flags.writeable = False
     return LayerGraph(weight, mask)
 
 

@@ -209,7 +209,7 @@ def prune(model, masks=None, rate=0.2, *, criterion="magnitude", scope="layer", 
     """
     layers = prunable_layers(model)
     rates = check_prune_arguments(model, rate, criterion, scope)
-    masks = _check_masks(layers, masks)
+    masks = check_masks(model, masks)
 
     scores, trees = {}, {}
     for name, layer in layers.items():
@@ -259,7 +259,7 @@ class TopologicalUnstructured(BasePruningMethod):
 
     def __init__(self, amount, groups=1):
         if not isinstance(amount, Integral):
-            _check_rate(amount, "amount")
+            amount = _check_rate(amount, "amount")
         elif amount < 0:
             raise ValueError(f"amount={amount} is negative; it is the number of weights to prune, or their share")
         self.amount, self.groups = amount, groups
@@ -391,7 +391,9 @@ def _bare_tree_error(layers, rates, trees, scope) -> ValueError:
     )
 
 
-def _check_masks(layers, masks) -> dict[str, np.ndarray]:
+def check_masks(model, masks) -> dict[str, np.ndarray]:
+    """The masks of all prunable weights as numpy arrays, whatever they come as; None means that nothing is pruned."""
+    layers = prunable_layers(model)
     if masks is None:
         return {name: np.ones(layer.weight.shape, dtype=bool) for name, layer in layers.items()}
     _check_names("masks", masks, layers)
@@ -430,7 +432,7 @@ def _check_names(what, given, layers):
 def _check_rate(rate, name) -> float:
     if not (isinstance(rate, Real) and 0 < rate < 1):
         raise ValueError(f"{name}={rate!r} is not strictly between 0 and 1; 0.2 prunes a fifth of what is left")
-    return rate
+    return float(rate)
 
 
 def _whole(name, value) -> int:

@@ -191,7 +191,8 @@ def betti_curve(weights, thresholds, mask=None) -> np.ndarray:
     ----------
     weights : array or tensor of shape ``(m, n)``, or SpanningForest
     thresholds : float or array of floats
-        In units of the layer's largest ``|w|``; above 1 no edge is left, at 0 or below all are there.
+        In units of the layer's largest ``|w|``, compared with ``|w| / scale`` in float64; above 1 no edge is left, at 0
+        or below all are there.
     mask : array or tensor of shape ``(m, n)``, optional
 
     Returns
@@ -209,7 +210,7 @@ def betti_curve(weights, thresholds, mask=None) -> np.ndarray:
     >>> zimp.betti_curve([[1.0, -0.5], [0.25, 0.75]], [1.0, 0.8, 0.6, 0.4]).tolist()
     [3, 3, 2, 1]
     """
-    thresholds = np.asarray(thresholds, dtype=np.float64)
+    thresholds = np.asarray(to_numpy(thresholds), dtype=np.float64)
     if np.isnan(thresholds).any():
         raise ValueError("thresholds contain NaN; a threshold is a number such as 0.5")
     forest = _as_forest(weights, mask)
@@ -293,6 +294,7 @@ def neural_persistence(weights, mask=None, *, p=2, convention="rieck", normalize
     m, n = forest.shape
     if convention not in ("rieck", "balwani"):
         raise ValueError(f"convention={convention!r} is unknown; it is 'rieck' or 'balwani'")
+    p, scale = float(p), None if scale is None else float(scale)
     if not 1 <= p < np.inf:
         raise ValueError(f"p={p} is not a finite number of at least 1; the usual choice is 2")
     if scale is None:
@@ -342,8 +344,8 @@ def as_matrix(weights) -> np.ndarray:
 def as_real(weights) -> np.ndarray:
     """``weights`` as a numpy array of floats, of any shape. Integers are widened, which changes no order."""
     weights = to_numpy(weights)
-    if weights.dtype.kind in "iu" and weights.size:
-        if max(int(weights.max()), -int(weights.min())) > 2**53:
+    if weights.dtype.kind in "iu":
+        if weights.size and max(int(weights.max()), -int(weights.min())) > 2**53:
             raise ValueError("integer weights above 2**53 are not exact as floats; divide them by a common factor")
         weights = weights.astype(np.float64)
     if weights.dtype.kind != "f" or weights.dtype.itemsize > 8:
