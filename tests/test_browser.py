@@ -153,7 +153,7 @@ def test_a_proof_unfolds(visit):
     assert text.is_visible()
 
 
-def test_search_finds_a_term_of_the_notation(site, browser, modules):
+def test_search_finds_a_term_of_the_notation(site, browser):
     page = browser.new_page()
     page.goto((site / "search.html").as_uri() + "?q=filtration")
     page.locator("#search-results li a").first.wait_for()

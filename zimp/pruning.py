@@ -325,9 +325,8 @@ def _scores(criterion, weight, mask, generator, groups) -> tuple[np.ndarray, int
     return np.where(tree, scores.dtype.type(np.inf), scores), int(tree.sum())
 
 
-def _tree(weight, mask, groups) -> np.ndarray:
-    """Boolean array of the shape of ``weight``: the edges of its maximum spanning forest."""
-    array = to_numpy(weight)
+def _tree(array, mask, groups) -> np.ndarray:
+    """Boolean array of the shape of ``array``: the edges of its maximum spanning forest."""
     forest = spanning_forest(*layer_graph(array, mask, groups=groups))
     tree = np.zeros((len(array), array[0].size), dtype=bool)
     tree[forest.rows, forest.cols % tree.shape[1]] = True  # the blocks of the groups, back on top of each other
