@@ -8,27 +8,14 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+from reference import import_torchvision
 
 import zimp
-
-OPERATORS = (
-    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-)
 
 
 @pytest.fixture(scope="session")
 def torchvision_datasets():
-    """Where torchvision's wheel was compiled for another build of torch, its operators are missing and it does not
-    import; once they are declared, its readers of data sets, which are pure Python, can be tested all the same."""
-    try:
-        import torchvision.datasets
-    except RuntimeError:
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for operator in OPERATORS:
-            library.define(operator)
-        import torchvision.datasets
-    return torchvision.datasets
+    return import_torchvision().datasets
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import coo_array, csr_array
 from torch import nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils import prune as torch_prune
@@ -24,6 +25,10 @@ def run(build=network, **arguments):
 
     arguments = {"levels": 1, "steps": 5, "optimizer": optimizer, "progress": False} | arguments
     return zimp.iterative_magnitude_pruning(build, zimp.load_data("digits"), **arguments)
+
+
+def every_other(model, masks, level, generator):
+    return {name: (np.indices(mask.shape).sum(axis=0) + level) % 2 for name, mask in masks.items()}
 
 
 def masks(**changes):
@@ -119,6 +124,35 @@ BAD = {
     "a cross-check of a forest": (
         lambda: zimp.cross_check(zimp.spanning_forest(ONES)), "weights is a SpanningForest already",
     ),
+    "a mask beside a sparse array": (
+        lambda: zimp.spanning_forest(csr_array(ONES), ONES),
+        "mask was given together with a sparse array; its stored entries are the edges already",
+    ),
+    **{
+        f"a sparse array of shape {shape}": (
+            lambda shape=shape: zimp.spanning_forest(coo_array(shape)),
+            re.escape(f"weights have shape {shape}; a layer is a non-empty matrix (outputs, inputs)"),
+        )
+        for shape in [(0, 3), (3, 0), (3,), (2, 3, 4)]
+    },
+    **{
+        f"a sparse {value}": (
+            lambda value=value: zimp.persistence_diagram(csr_array([[1.0, value]])),
+            "a stored entry of the sparse array is not finite; did the training diverge",
+        )
+        for value in (NAN, INF, -INF)
+    },
+    "a complex sparse array": (
+        lambda: zimp.spanning_forest(csr_array(1j * ONES)), "dtype complex128; a layer's weights are real numbers",
+    ),
+    "a sparse mask for weights": (lambda: zimp.spanning_forest(csr_array(ONES > 0)), "dtype bool; a layer's weights"),
+    "a sparse array with an entry twice": (
+        lambda: zimp.spanning_forest(csr_array(([1.0, 2.0], [0, 0], [0, 2]), shape=(1, 2))),
+        re.escape("the sparse array has entries twice or out of order; call its sum_duplicates() first"),
+    ),
+    "a sparse array out of order": (
+        lambda: zimp.spanning_forest(csr_array(([1.0, 2.0], [1, 0], [0, 2]), shape=(1, 2))), "entries twice or out of",
+    ),
     "a NaN threshold": (lambda: zimp.betti_curve(ONES, [0.5, NAN]), "thresholds contain NaN"),
     "components of a vector": (lambda: zimp.count_components([True]), r"mask has shape \(1,\); a layer is a non-empty"),
     "components of nothing": (lambda: zimp.count_components([[]]), r"mask has shape \(1, 0\); a layer is a non-empty"),
@@ -148,16 +182,29 @@ BAD = {
     "negative inputs": (lambda: zimp.critical_compression(3, -1), "n=-1 is not positive"),
     "outputs in floats": (lambda: zimp.critical_compression(3.0, 4), "m=3.0 is not a whole number"),
     "inputs in words": (lambda: zimp.critical_compression(3, "4"), "n='4' is not a whole number"),
-    "pixels of no height": (lambda: zimp.spatial_critical_compression(0, 8), "height=0 is not positive"),
-    "half a pixel": (lambda: zimp.spatial_critical_compression(8, 8.5), "width=8.5 is not a whole number"),
-    "a kernel of 1": (
-        lambda: zimp.spatial_critical_compression(8, 8, kernel=1),
-        "kernel=1 is not between 2 and the 10x10 pixels of the padded input",
+    "pixels of no height": (
+        lambda: zimp.spatial_critical_compression(0, 8), re.escape("input_size=(0, 8) is below 1"),
     ),
+    "half a pixel": (lambda: zimp.spatial_critical_compression(8, 8.5), "input_size=8.5 is not a whole number"),
+    "an image of no dimensions": (lambda: zimp.spatial_sizes((), 3), re.escape("input_size=() has 0 numbers")),
+    "a kernel of 0": (lambda: zimp.spatial_critical_compression(8, 8, kernel=0), "kernel=0 is below 1"),
     "a kernel beyond the image": (
-        lambda: zimp.spatial_critical_compression(8, 2, kernel=5), "kernel=5 is not between 2 and the 10x4 pixels",
+        lambda: zimp.spatial_critical_compression(8, 2, kernel=5),
+        "a kernel that spans 5 pixels does not fit into the 4 of the padded input",
     ),
-    "negative padding": (lambda: zimp.spatial_critical_compression(8, 8, padding=-1), "padding=-1 is negative"),
+    "a dilated kernel beyond the image": (
+        lambda: zimp.spatial_sizes((8, 6), 3, dilation=3), "spans 7 pixels does not fit into the 6 of the padded input",
+    ),
+    "a kernel of other dimensions": (
+        lambda: zimp.spatial_sizes((8, 8), (3, 3, 3)),
+        re.escape("kernel=(3, 3, 3) has 3 numbers; it needs one for each of 2 dimensions"),
+    ),
+    "one stride of two": (
+        lambda: zimp.spatial_sizes((8, 8), 3, stride=(2,)), re.escape("stride=(2,) has 1 numbers; it needs one for"),
+    ),
+    "no stride": (lambda: zimp.spatial_sizes((8, 8), 3, stride=0), "stride=0 is below 1"),
+    "no dilation": (lambda: zimp.spatial_sizes((8, 8), 3, dilation=(1, 0)), re.escape("dilation=(1, 0) is below 1")),
+    "negative padding": (lambda: zimp.spatial_critical_compression(8, 8, padding=-1), "padding=-1 is below 0"),
     "fractional padding": (lambda: zimp.spatial_critical_compression(8, 8, padding=0.5), "padding=0.5 is not a whole"),
     "more kept than there are": (
         lambda: zimp.retention_bound(13, 3, 4), "kept=13 is not between 0 and the 12 weights of a 3x4 layer",
@@ -193,8 +240,45 @@ BAD = {
         lambda: zimp.layer_graph(ONES, view="pixel"), "view='pixel' is unknown; it is one of 'matrix', 'channel'",
     ),
     "spatial view without an input size": (
-        lambda: zimp.layer_graph(ONES, view="spatial"), "view='spatial' needs the size of the input image",
+        lambda: zimp.layer_graph(ONES, view="spatial"), "view='spatial' needs input_size, the size of the input image",
     ),
+    "spatial sizes without an input size": (
+        lambda: zimp.tree_sizes(zimp.small_conv(), view="spatial"), "view='spatial' needs input_size, .*for tree_sizes",
+    ),
+    "spatial sizes of an image without channels": (
+        lambda: zimp.tree_sizes(nn.Conv1d(1, 2, 3), view="spatial", input_size=8), "input_size=8",
+    ),
+    "a kernel beyond the image of its graph": (
+        lambda: zimp.layer_graph(np.ones((2, 1, 5, 5)), view="spatial", input_size=(8, 4)),
+        "a kernel that spans 5 pixels does not fit into the 4 of the padded input",
+    ),
+    "an image with channels, of one filter": (
+        lambda: zimp.layer_graph(np.ones((2, 1, 3, 3)), view="spatial", input_size=(1, 8, 8)),
+        re.escape("input_size=(1, 8, 8) has 3 numbers; it needs one for each of 2 dimensions"),
+    ),
+    "same padding of a graph": (
+        lambda: zimp.layer_graph(np.ones((2, 1, 3, 3)), view="spatial", input_size=(8, 8), padding="same"),
+        "padding='.*' is not a whole number",
+    ),
+    "spatial groups that do not divide": (
+        lambda: zimp.layer_graph(np.ones((4, 1, 3, 3)), view="spatial", input_size=(8, 8), groups=3),
+        "groups=3 does not divide the 4 outputs",
+    ),
+    "nothing to stitch": (lambda: zimp.stitched_graph([]), "there are 0 layers and 0 masks; give at least one layer"),
+    "a mask too few to stitch": (
+        lambda: zimp.stitched_graph([ONES, ONES.T], [None]), "there are 2 layers and 1 masks; .* a mask each",
+    ),
+    "layers that do not fit together": (
+        lambda: zimp.stitched_graph([ONES, ONES]),
+        "a layer of 3 outputs comes before one of 4 inputs; only chains of dense layers can be stitched",
+    ),
+    "a stitched convolution": (
+        lambda: zimp.stitched_graph([np.ones((2, 1, 3, 3))]), r"shape \(2, 1, 3, 3\); a layer is a matrix",
+    ),
+    "a stitched mask": (
+        lambda: zimp.stitched_graph([ONES], [ONES.T]), r"mask has shape \(4, 3\), the weights have \(3, 4\)",
+    ),
+    "a stitched NaN": (lambda: zimp.stitched_graph([ONES, [[1.0, NAN, 1.0]]]), r"weights\[0, 1\] is nan"),
     "unknown view of a network": (lambda: zimp.tree_sizes(network(), view=None), "view=None is unknown"),
     "a graph of a vector": (lambda: zimp.layer_graph([1.0, 2.0]), r"weight has shape \(2,\); a layer has outputs and"),
     "a graph of nothing": (lambda: zimp.layer_graph(np.ones((0, 3, 3, 3))), r"weight has shape \(0, 3, 3, 3\); a"),
@@ -328,6 +412,21 @@ BAD = {
         lambda: run(network()), "build is a network already; pass the function that builds it, so that the seed can be",
     ),
     "a run's criterion": (lambda: run(criterion="l1"), "criterion='l1' is unknown"),
+    "a rule that brings weights back": (
+        lambda: run(optimizer=zimp.adam, levels=2, criterion=every_other),
+        "criterion brought back pruned weights of 1.weight; intersect its masks with those it was given",
+    ),
+    **{
+        f"a rule that returns {what}": (
+            lambda masks=masks: run(optimizer=zimp.adam, criterion=lambda *_: masks), message
+        )
+        for what, masks, message in [
+            ("no masks", {}, "masks has no entry for '1.weight'"),
+            ("other names", {"1.weight": np.ones((10, 64)), "fc": ONES}, "masks has an entry for 'fc', which is"),
+            ("other shapes", {"1.weight": ONES}, r"masks\['1.weight'\]: mask has shape \(3, 4\)"),
+            ("scores", {"1.weight": np.full((10, 64), 0.5)}, "mask has entries other than 0 and 1"),
+        ]
+    },
     "a run's scope": (lambda: run(scope="l1"), "scope='l1' is unknown"),
     "a run's rate": (lambda: run(rate=1.0), "rate=1.0 is not strictly between 0 and 1"),
     "a run's rates": (lambda: run(rate={"fc1": 0.2}), "rate has no entry for '1.weight'"),

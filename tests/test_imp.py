@@ -402,6 +402,61 @@ def test_topological_pruning_of_lenet_stops_at_the_bare_tree(digits):
     assert len(stop.value.record.rows) == 21
 
 
+def half_of_the_tree_and_beyond(model, masks, level, generator):
+    return zimp.prune(model, masks, rate=0.5, criterion="topological", generator=generator)
+
+
+def random_half(model, masks, level, generator):
+    return zimp.prune(model, masks, rate=0.5, criterion="random", scope="global", generator=generator)
+
+
+@pytest.mark.parametrize("rewind", [0, 3, None])
+@pytest.mark.parametrize(
+    ("rule", "arguments"),
+    [
+        (half_of_the_tree_and_beyond, {"criterion": "topological"}),
+        (random_half, {"criterion": "random", "scope": "global"}),
+    ],
+)
+def test_a_rule_that_does_what_a_criterion_does_gives_the_same_rows(digits, rule, arguments, rewind):
+    by_rule = run(tiny, digits, levels=3, rewind=rewind, seeds=[2, 1], criterion=rule)
+    by_name = run(tiny, digits, levels=3, rewind=rewind, seeds=[2, 1], rate=0.5, **arguments)
+    assert by_rule.rows == by_name.rows
+    assert by_rule.config["criterion"] == rule.__name__
+
+
+def test_a_rule_is_called_with_the_trained_network_its_masks_and_the_next_level(digits):
+    calls, trained = [], []
+
+    def on_level(seed, level, model, masks):
+        trained.append((model, model[1].weight.detach().clone(), masks))
+
+    def rule(model, masks, level, generator):
+        calls.append(level)
+        assert model is trained[-1][0] and torch.equal(model[1].weight, trained[-1][1])
+        assert all(torch.equal(masks[name], trained[-1][2][name]) for name in trained[-1][2])
+        assert all(mask.dtype == torch.bool for mask in masks.values())
+        assert isinstance(generator, torch.Generator)
+        return {name: mask.numpy() & (np.arange(mask.shape[1]) >= level) for name, mask in masks.items()}
+
+    record = run(tiny, digits, levels=3, seeds=[0, 1], criterion=rule, on_level=on_level)
+    assert calls == [1, 2, 3, 1, 2, 3]
+    assert record.curve("kept").tolist() == [[888, 888 - 22, 888 - 44, 888 - 66]] * 2
+    assert record.config["criterion"].endswith("rule")
+    json.dumps(record.config)
+
+
+def test_a_rule_without_a_name_is_recorded_too(digits):
+    record = run(tiny, digits, levels=1, criterion=functools.partial(random_half))
+    assert "random_half" in record.config["criterion"]
+
+
+def test_a_rule_that_fails_hands_over_the_levels_that_were_done(digits):
+    with pytest.raises(ZeroDivisionError) as caught:
+        run(tiny, digits, levels=2, criterion=lambda model, masks, level, generator: 1 / 0)
+    assert [row["level"] for row in caught.value.record.rows] == [0]
+
+
 # What goes wrong
 
 

@@ -42,7 +42,7 @@ def test_tree_edges_have_the_colour_of_the_tree_and_are_as_many(ax):
 
 def test_an_edge_below_the_threshold_is_not_there_yet_and_a_pruned_one_is_not_drawn(ax):
     plots.bipartite(W, W != 0.5, threshold=0.5, ax=ax)
-    assert colors(ax).count(plots.COLORS["pruned"]) == 3 and len(ax.lines) == 5
+    assert colors(ax).count(plots.COLORS["absent"]) == 3 and len(ax.lines) == 5
 
 
 def test_a_barcode_has_a_bar_for_each_neuron_that_ends_at_its_death(ax):
@@ -80,3 +80,13 @@ def test_colours_differ_for_readers_who_see_no_hue():
     """Methods that share a picture differ in marker too."""
     assert len(set(plots.MARKERS.values())) == len(plots.MARKERS) == len(plots.LABELS)
     assert len({plots.COLORS[method] for method in plots.LABELS}) == len(plots.LABELS)
+
+
+@pytest.mark.parametrize("threshold", [1.0, 0.8, 0.5, 0.0])
+def test_a_union_find_plot_has_a_line_for_each_merger_so_far(ax, threshold):
+    plots.union_find(W, threshold=threshold, ax=ax)
+    links = [line for line in ax.lines if len(line.get_xdata()) == 2]
+    assert len(links) == sum(W.shape) - zimp.betti_curve(W, threshold)
+    assert len(ax.texts) == sum(W.shape)
+    for link in links:  # down by one level, from a top to what hangs under it
+        assert link.get_ydata()[0] - link.get_ydata()[1] == 1

@@ -1,11 +1,10 @@
-import itertools
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, arrays
+from hypothesis.extra.numpy import arrays
+from reference import WEIGHTS, gaussian
 from torch import nn
 from torch.nn.utils import prune as torch_prune
 
@@ -13,23 +12,6 @@ import zimp
 
 MASKS = {"magnitude": zimp.magnitude_mask, "random": zimp.random_mask, "topological": zimp.topological_mask}
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
-
-WEIGHTS = arrays(
-    np.float64,
-    array_shapes(min_dims=2, max_dims=2, max_side=6),
-    elements=st.sampled_from([-1, -0.5, 0, 0.5, 1]) | st.floats(-10, 10),
-)
-
-
-def gaussian(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape)
-
-
-@st.composite
-def layers(draw):
-    """Weights and how many of them to keep, at least a tree."""
-    weights = draw(WEIGHTS)
-    return weights, draw(st.integers(sum(weights.shape) - 1, weights.size))
 
 
 @pytest.fixture
@@ -114,97 +96,7 @@ def test_a_random_mask_takes_every_weight_equally_often(generator):
     assert np.abs(counts - trials / 15).max() < 5 * np.sqrt(trials / 15)
 
 
-# What magnitude pruning keeps of H0
-
-
-@given(WEIGHTS, st.data())
-def test_statement_4_the_tree_of_the_k_heaviest_weights_is_a_prefix_of_the_tree(weights, data):
-    keep = data.draw(st.integers(1, weights.size))
-    kept = zimp.magnitude_mask(weights, keep)
-    full, part = zimp.spanning_forest(weights), zimp.spanning_forest(weights, kept)
-    assert len(part) == sum(weights.shape) - zimp.count_components(kept)
-    assert part.rows.tolist() == full.rows[: len(part)].tolist()
-    assert part.cols.tolist() == full.cols[: len(part)].tolist()
-    assert (full.mask & kept).sum() == len(part)
-
-
-@given(WEIGHTS, st.data())
-def test_statement_4_the_kept_diagram_is_the_full_one_cut_off_at_the_pruning_threshold(weights, data):
-    keep = data.draw(st.integers(1, weights.size))
-    kept = zimp.magnitude_mask(weights, keep)
-    full = zimp.persistence_diagram(weights, essential=False)[:, 1]
-    part = zimp.persistence_diagram(weights, kept, essential=False)[:, 1]
-    threshold = 1 - np.abs(weights)[kept].min() / (np.abs(weights).max() or 1)
-    assert part.tolist() == full[: len(part)].tolist()
-    assert (part <= threshold).all() and (full[len(part) :] >= threshold).all()
-
-
 # Topological pruning
-
-
-@given(layers())
-def test_statement_7_topological_pruning_keeps_the_diagram(layer):
-    weights, keep = layer
-    kept = zimp.topological_mask(weights, keep)
-    assert np.array_equal(zimp.persistence_diagram(weights, kept), zimp.persistence_diagram(weights))
-
-
-@given(layers())
-def test_statement_7_topological_pruning_keeps_the_tree_and_the_heaviest_others(layer):
-    weights, keep = layer
-    tree = zimp.spanning_forest(weights).mask
-    others = zimp.magnitude_mask(weights, keep - int(tree.sum()), ~tree)
-    assert np.array_equal(zimp.topological_mask(weights, keep), tree | others)
-
-
-@pytest.mark.parametrize("shape", [(2, 2), (2, 4), (3, 3)])
-@pytest.mark.parametrize("values", [np.arange(9) ** 2, [0, 1, 1, 2, 2, 2, 3, 3, 3], [0] * 4 + [1] * 5])
-def test_statement_7_no_mask_that_preserves_h0_keeps_more_magnitude(shape, values):
-    m, n = shape
-    weights = np.random.default_rng(0).permutation(values)[: m * n].reshape(shape).astype(float)
-    diagram = zimp.persistence_diagram(weights)
-    for keep in range(m + n - 1, m * n + 1):
-        subsets = itertools.combinations(range(m * n), keep)
-        masks = (np.isin(np.arange(m * n), subset).reshape(shape) for subset in subsets)
-        preserving = [mask for mask in masks if np.array_equal(zimp.persistence_diagram(weights, mask), diagram)]
-        best = max(weights[mask].sum() for mask in preserving)
-        assert weights[zimp.topological_mask(weights, keep)].sum() == best
-
-
-@given(layers())
-def test_statement_7_topological_and_magnitude_pruning_differ_by_beta0_less_1_swaps(layer):
-    weights, keep = layer
-    by_magnitude, by_topology = zimp.magnitude_mask(weights, keep), zimp.topological_mask(weights, keep)
-    swaps = zimp.count_components(by_magnitude) - 1
-    assert (by_topology & ~by_magnitude).sum() == (by_magnitude & ~by_topology).sum() == swaps
-
-
-def test_statement_7_there_are_swaps_once_the_layer_of_magnitude_pruning_falls_apart():
-    weights = gaussian(30, 40)
-    swaps = [
-        int((zimp.topological_mask(weights, keep) & ~zimp.magnitude_mask(weights, keep)).sum()) for keep in (600, 69)
-    ]
-    assert swaps[0] == 0 and swaps[1] > 5
-
-
-@given(layers())
-def test_statement_7_no_neuron_is_isolated(layer):
-    kept = zimp.topological_mask(*layer)
-    assert kept.any(axis=0).all() and kept.any(axis=1).all()
-    assert zimp.count_components(kept) == 1
-
-
-@pytest.mark.parametrize("retrain", [False, True], ids=["weights stay", "weights change"])
-def test_statement_7_level_after_level_ends_at_a_bare_tree(retrain, seeded):
-    model, masks, sizes = nn.Linear(20, 12), None, []
-    with pytest.raises(ValueError, match="below the 31 weights of a spanning tree of a 12x20 layer"):
-        while True:
-            masks = zimp.prune(model, masks, 0.3, criterion="topological")
-            sizes.append(int(masks["weight"].sum()))
-            if retrain:
-                nn.init.normal_(model.weight)
-    assert sizes == [168, 118, 83, 58, 41, 31]
-    assert zimp.count_components(masks["weight"]) == 1
 
 
 @pytest.mark.parametrize(("groups", "tree"), [(1, 8 + 36 - 1), (2, 8 + 36 - 2), (4, 8 + 36 - 4)])

@@ -6,36 +6,14 @@ import sys
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, arrays
-from scipy.sparse.csgraph import connected_components
+from hypothesis.extra.numpy import arrays
+from reference import components, gaussian, kruskal, layers, present
+from scipy.sparse import coo_array, csc_matrix, csr_array, lil_array
 
 import zimp
 from zimp import topology
-
-
-def kruskal(weights, mask=None):
-    """The maximum spanning forest by union-find alone: its edges (row, col, value), heaviest first."""
-    m, n = len(weights), len(weights[0])
-    parent = list(range(m + n))
-
-    def root(vertex):
-        while parent[vertex] != vertex:
-            parent[vertex] = vertex = parent[parent[vertex]]
-        return vertex
-
-    forest = []
-    for negated, i, j in sorted((-abs(float(weights[i][j])), i, j) for i in range(m) for j in range(n)):
-        if (mask is None or mask[i][j]) and root(i) != root(m + j):
-            parent[root(i)] = root(m + j)
-            forest.append((i, j, -negated))
-    return forest
-
-
-def components(mask):
-    m, n = np.shape(mask)
-    return connected_components(np.block([[np.zeros((m, m)), mask], [np.zeros((n, m + n))]]), directed=False)[0]
 
 
 def assert_forest_is_kruskals(weights, mask):
@@ -131,26 +109,22 @@ def test_over_2000_layers_of_all_kinds_agree_with_kruskal_exactly_and_with_ripse
     assert count >= 2000
 
 
-def gaussian(shape=(60, 80), seed=0):
-    return np.random.default_rng(seed).normal(size=shape)
-
-
 def with_faint_rows():
-    return gaussian() * np.where(np.arange(60) < 3, 1e-6, 1)[:, None]
+    return gaussian(60, 80) * np.where(np.arange(60) < 3, 1e-6, 1)[:, None]
 
 
 LARGE = {
-    "Gaussian": (gaussian(), None, 1),
+    "Gaussian": (gaussian(60, 80), None, 1),
     "faint rows": (with_faint_rows(), None, 3),
     "faint columns": (with_faint_rows().T, None, 3),
-    "five faint rows of sixty": (gaussian() * np.where(np.arange(60) < 5, 0.5, 1)[:, None], None, 2),
-    "ties": (np.round(gaussian(), 1), None, 1),
-    "two values": ((gaussian() > 1.5).astype(float), None, 1),
+    "five faint rows of sixty": (gaussian(60, 80) * np.where(np.arange(60) < 5, 0.5, 1)[:, None], None, 2),
+    "ties": (np.round(gaussian(60, 80), 1), None, 1),
+    "two values": ((gaussian(60, 80) > 1.5).astype(float), None, 1),
     "all equal": (np.ones((60, 80)), None, 1),
-    "half masked": (gaussian(), gaussian(seed=1) > 0, 1),
-    "a neuron cut off": (gaussian(), (np.arange(60) != 30)[:, None] & np.ones(80, dtype=bool), 3),
-    "two blocks": (gaussian(), np.equal.outer(np.arange(60) < 20, np.arange(80) < 20), 3),
-    "float32": (gaussian((80, 60)).astype(np.float32), None, 1),
+    "half masked": (gaussian(60, 80), gaussian(60, 80, seed=1) > 0, 1),
+    "a neuron cut off": (gaussian(60, 80), (np.arange(60) != 30)[:, None] & np.ones(80, dtype=bool), 3),
+    "two blocks": (gaussian(60, 80), np.equal.outer(np.arange(60) < 20, np.arange(80) < 20), 3),
+    "float32": (gaussian(80, 60).astype(np.float32), None, 1),
 }
 
 
@@ -221,8 +195,80 @@ def test_a_forest_is_frozen():
             array[0] = 0
 
 
+def sparse(weights, mask):
+    """The edges of a layer as a sparse array, stored zeros among them."""
+    edges = np.nonzero(present(weights, mask))
+    return coo_array((weights[edges], edges), shape=weights.shape)
+
+
+def same_forest(first, second):
+    arrays = ("rows", "cols", "values")
+    return (first.shape, first.scale, first.n_components) == (second.shape, second.scale, second.n_components) and all(
+        getattr(first, name).dtype == getattr(second, name).dtype
+        and np.array_equal(getattr(first, name), getattr(second, name))
+        for name in arrays
+    )
+
+
+@given(layers())
+def test_the_stored_entries_of_a_sparse_array_are_its_edges(layer):
+    expected, array = zimp.spanning_forest(*layer), sparse(*layer)
+    for form in (array, array.tocsr(), array.tocsc()):
+        assert form.nnz == present(*layer).sum()
+        assert same_forest(zimp.spanning_forest(form), expected)
+
+
+@pytest.mark.parametrize(("weights", "mask", "rounds"), LARGE.values(), ids=LARGE)
+def test_a_large_sparse_layer_has_the_forest_of_the_dense_one(weights, mask, rounds):
+    assert same_forest(zimp.spanning_forest(sparse(weights, mask)), zimp.spanning_forest(weights, mask))
+
+
+def test_every_reading_takes_a_sparse_array():
+    weights, mask = gaussian(6, 7), gaussian(6, 7, seed=1) > 0.5
+    array = sparse(weights, mask)
+    assert np.array_equal(zimp.persistence_diagram(array), zimp.persistence_diagram(weights, mask))
+    assert np.array_equal(zimp.betti_curve(array, [0.1, 0.5]), zimp.betti_curve(weights, [0.1, 0.5], mask))
+    assert zimp.neural_persistence(array) == zimp.neural_persistence(weights, mask)
+
+
+def test_a_zero_stored_in_a_sparse_array_is_an_edge():
+    array = coo_array(([1.0, 0.0], ([0, 1], [0, 0])), shape=(2, 2))
+    assert zimp.persistence_diagram(array)[:, 1].tolist() == [0, 1, np.inf, np.inf]
+    assert zimp.persistence_diagram(coo_array((2, 2)))[:, 1].tolist() == [np.inf] * 4
+
+
+@pytest.mark.parametrize("form", [csc_matrix, lil_array, np.int8, np.float32], ids=str)
+def test_sparse_arrays_of_any_form_and_real_dtype_are_layers(form):
+    weights = np.array([[0, -128, 3], [5, 0, 0]])
+    array = form(weights) if form in (csc_matrix, lil_array) else csr_array(weights.astype(form))
+    assert same_forest(zimp.spanning_forest(array), zimp.spanning_forest(weights, weights != 0))
+
+
+def test_a_sparse_layer_may_be_larger_than_any_dense_one():
+    side = 200_000
+    rows = np.arange(side)
+    array = coo_array((1.0 + rows, (rows, rows[::-1])), shape=(side, side))
+    forest = zimp.spanning_forest(array)
+    assert (len(forest), forest.n_components) == (side, side)
+    assert np.array_equal(forest.rows, rows[::-1]) and np.array_equal(forest.cols, rows)
+
+
+def test_entries_that_a_coo_array_has_twice_are_added_by_scipy():
+    array = coo_array(([1.0, 2.0, 2.5], ([0, 0, 0], [0, 0, 1])), shape=(1, 2))
+    assert zimp.spanning_forest(array).values.tolist() == [3, 2.5]
+
+
+def test_a_sparse_array_is_never_modified():
+    array = sparse(gaussian(5, 6), None).tocsr()
+    copy = array.copy()
+    zimp.persistence_diagram(array)
+    assert array.data.flags.writeable and all(
+        np.array_equal(getattr(array, name), getattr(copy, name)) for name in ("data", "indices", "indptr")
+    )
+
+
 def test_every_reading_takes_a_forest_in_place_of_the_weights():
-    weights, mask = gaussian((6, 7)), gaussian((6, 7), seed=1) > 0
+    weights, mask = gaussian(6, 7), gaussian(6, 7, seed=1) > 0
     forest = zimp.spanning_forest(weights, mask)
     assert np.array_equal(zimp.persistence_diagram(forest), zimp.persistence_diagram(weights, mask))
     assert np.array_equal(zimp.betti_curve(forest, [0.1, 0.5]), zimp.betti_curve(weights, [0.1, 0.5], mask))
@@ -230,7 +276,7 @@ def test_every_reading_takes_a_forest_in_place_of_the_weights():
 
 
 def test_the_input_is_never_modified():
-    array, tensor, mask = gaussian((5, 6)), torch.tensor(gaussian((5, 6)), requires_grad=True), np.eye(5, 6, dtype=bool)
+    array, tensor, mask = gaussian(5, 6), torch.tensor(gaussian(5, 6), requires_grad=True), np.eye(5, 6, dtype=bool)
     copies = array.copy(), tensor.detach().clone(), mask.copy()
     for weights in (array, tensor):
         zimp.persistence_diagram(weights, mask), zimp.betti_curve(weights, [0.5], mask)
@@ -241,26 +287,9 @@ def test_the_input_is_never_modified():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_layer_on_the_gpu_has_the_forest_of_its_copy():
-    weights = torch.tensor(gaussian())
+    weights = torch.tensor(gaussian(60, 80))
     forest = zimp.spanning_forest(weights.cuda(), (weights > 0).cuda())
     assert np.array_equal(forest.mask, zimp.spanning_forest(weights, weights > 0).mask)
-
-
-WEIGHTS = arrays(
-    np.float64,
-    array_shapes(min_dims=2, max_dims=2, max_side=6),
-    elements=st.sampled_from([-1.5, -1, -0.5, 0, 0.25, 0.5, 1]) | st.floats(-10, 10, width=32),
-)
-
-
-@st.composite
-def layers(draw):
-    weights = draw(WEIGHTS)
-    return weights, draw(st.none() | arrays(bool, weights.shape))
-
-
-def present(weights, mask):
-    return np.ones(weights.shape, dtype=bool) if mask is None else mask
 
 
 @given(layers())
@@ -303,19 +332,6 @@ def test_what_is_stored_under_a_pruned_weight_does_not_matter(layer):
     assert np.array_equal(zimp.persistence_diagram(weights, mask), zimp.persistence_diagram(overwritten, mask))
 
 
-@given(layers())
-def test_of_c_components_a_diagram_has_c_essential_and_the_rest_finite_pairs(layer):
-    weights, mask = layer
-    c = components(present(weights, mask))
-    diagram = zimp.persistence_diagram(weights, mask)
-    births, deaths = diagram.T
-    assert diagram.shape == (sum(weights.shape), 2)
-    assert np.isinf(deaths).sum() == c and np.isinf(deaths[len(deaths) - c :]).all()
-    assert (births == 0).all() and (deaths[1:] >= deaths[:-1]).all() and (deaths >= 0).all()
-    assert np.array_equal(zimp.persistence_diagram(weights, mask, essential=False), diagram[: len(deaths) - c])
-    assert zimp.count_components(present(weights, mask)) == c
-
-
 @given(layers(), st.lists(st.floats(-0.5, 1.5), max_size=4))
 def test_the_betti_curve_counts_the_components_of_each_superlevel_graph(layer, thresholds):
     weights, mask = layer
@@ -328,92 +344,11 @@ def test_the_betti_curve_counts_the_components_of_each_superlevel_graph(layer, t
 
 
 def test_a_betti_curve_has_the_shape_of_its_thresholds():
-    weights, grid = gaussian((4, 5)), np.linspace(0, 1, 6).reshape(2, 3)
+    weights, grid = gaussian(4, 5), np.linspace(0, 1, 6).reshape(2, 3)
     curve = zimp.betti_curve(weights, grid)
     assert curve.tolist() == [[int(zimp.betti_curve(weights, t)) for t in row] for row in grid]
     assert zimp.betti_curve(weights, 0.5).shape == ()
     assert zimp.betti_curve(weights, []).shape == (0,)
-
-
-@given(layers(), st.randoms(use_true_random=False))
-def test_statement_1_the_finite_deaths_are_the_weights_of_any_maximum_spanning_forest(layer, random):
-    weights, mask = layer
-    exists = present(weights, mask)
-    rows, cols = (random.sample(range(size), size) for size in weights.shape)  # another order of ties, another forest
-    values = np.array([value for *_, value in kruskal(weights[rows][:, cols], exists[rows][:, cols])])
-    scale = np.abs(weights[exists]).max(initial=0) or 1
-    assert np.array_equal(zimp.persistence_diagram(weights, mask, essential=False)[:, 1], 1 - values / scale)
-
-
-@settings(max_examples=30)
-@given(layers())
-def test_statement_1_networkx_finds_a_forest_of_the_same_weights(layer):
-    networkx = pytest.importorskip("networkx")
-    weights, mask = layer
-    m, n = weights.shape
-    graph = networkx.Graph()
-    graph.add_nodes_from(range(m + n))
-    graph.add_weighted_edges_from((i, m + j, abs(weights[i, j])) for i, j in np.argwhere(present(weights, mask)))
-    tree = networkx.maximum_spanning_edges(graph, data=True)
-    forest = zimp.spanning_forest(weights, mask)
-    assert sorted((edge["weight"] for *_, edge in tree), reverse=True) == forest.values.tolist()
-    assert forest.n_components == networkx.number_connected_components(graph)
-
-
-def all_masks(shape):
-    return (np.reshape(bits, shape) for bits in itertools.product([False, True], repeat=shape[0] * shape[1]))
-
-
-@pytest.mark.parametrize("shape", [(1, 3), (2, 2), (2, 4), (3, 3)])
-@pytest.mark.parametrize("seed", range(4))
-def test_statement_2_a_mask_preserves_the_diagram_iff_it_contains_a_maximum_spanning_tree(shape, seed):
-    weights = np.random.default_rng(seed).integers(0, 2 + seed, size=shape).astype(float)
-    masks = list(all_masks(shape))
-    trees = [mask for mask in masks if mask.sum() == sum(shape) - 1 and components(mask) == 1]
-    heaviest = max(weights[tree].sum() for tree in trees)
-    trees = [tree for tree in trees if weights[tree].sum() == heaviest]
-    diagram = zimp.persistence_diagram(weights)
-    for mask in masks:
-        preserved = np.array_equal(zimp.persistence_diagram(weights, mask), diagram)
-        assert preserved == any((mask >= tree).all() for tree in trees)
-
-
-def test_statement_2_connected_is_not_enough():
-    weights, mask = [[1.0, 0.9], [0.8, 0.1]], [[1, 1], [0, 1]]
-    assert zimp.count_components(mask) == 1
-    assert zimp.persistence_diagram(weights)[:, 1] == pytest.approx([0, 0.1, 0.2, np.inf])
-    assert zimp.persistence_diagram(weights, mask)[:, 1] == pytest.approx([0, 0.1, 0.9, np.inf])
-
-
-def test_statement_2_is_about_weights_in_one_unit_which_a_mask_without_the_heaviest_edge_changes():
-    """Two disjoint spanning trees, one of weight 2 and one of weight 1: each has all its deaths at its own maximum."""
-    tree = np.array([[1, 1, 1, 0], [1, 0, 0, 1], [0, 1, 0, 0]], dtype=bool)
-    assert components(tree) == components(~tree) == 1
-    weights = 1.0 + tree
-    assert np.array_equal(zimp.persistence_diagram(weights, ~tree), zimp.persistence_diagram(weights))
-    assert zimp.spanning_forest(weights, ~tree).values.tolist() == [1] * 6
-    assert zimp.spanning_forest(weights).values.tolist() == [2] * 6
-
-
-def test_neural_persistence_has_the_published_check_values():
-    assert zimp.neural_persistence(-np.ones((2, 4))) == pytest.approx(0.4472135955, abs=1e-10)
-    assert zimp.neural_persistence(-np.ones((2, 2))) == pytest.approx(0.5773502692, abs=1e-10)
-
-
-@given(layers(), st.sampled_from([1, 1.5, 2, 3]), st.sampled_from([1, 2.5]))
-def test_neural_persistence_is_the_p_norm_of_either_convention(layer, p, enlarged):
-    weights, mask = layer
-    m, n = weights.shape
-    values = np.array([value for *_, value in kruskal(weights, mask)])
-    c, scale = m + n - len(values), enlarged * (values.max(initial=0) or 1)
-    total = ((1 - values / scale) ** p).sum()
-    given = {"p": p, "scale": scale}
-    assert zimp.neural_persistence(weights, mask, **given, normalized=False) == pytest.approx((c + total) ** (1 / p))
-    assert zimp.neural_persistence(weights, mask, **given) == pytest.approx(((c + total) / (m + n - 1)) ** (1 / p))
-    given["convention"] = "balwani"
-    assert zimp.neural_persistence(weights, mask, **given, normalized=False) == pytest.approx(total ** (1 / p))
-    if m + n > 2:
-        assert zimp.neural_persistence(weights, mask, **given) == pytest.approx((total / (m + n - 2)) ** (1 / p))
 
 
 def test_neural_persistence_divides_by_the_layers_own_largest_magnitude_unless_told():

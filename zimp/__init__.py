@@ -6,8 +6,10 @@ The modules, each named for its concept, import only those above them:
     How far a layer can be pruned; its maximum spanning forest and H0; the cross-check by ripser and GUDHI.
 ``layers``, ``pruning``
     From a torch network to graphs; masks.
-``models``, ``data``, ``imp``
-    Small networks and data sets; train, prune, rewind.
+``models``, ``architectures``, ``data``, ``imp``
+    Small networks, the shapes of known ones, data sets; train, prune, rewind.
+``experiments``
+    The book's sweeps: methods, seeds, levels.
 ``plots``, ``widgets``
     Figures, and explorers that live without a kernel.
 
@@ -20,17 +22,22 @@ from importlib import import_module
 _HOMES = {
     "topology": (
         "SpanningForest", "spanning_forest", "persistence_diagram", "betti_curve", "count_components",
-        "neural_persistence",
+        "safe_density", "neural_persistence",
     ),
-    "bounds": ("critical_compression", "spatial_critical_compression", "retention_bound", "connectivity_density"),
+    "bounds": (
+        "critical_compression", "spatial_critical_compression", "spatial_sizes", "retention_bound",
+        "connectivity_density",
+    ),
     "oracle": ("cross_check", "ripser_diagram", "gudhi_diagram"),
-    "layers": ("prunable", "LayerGraph", "layer_graph", "tree_sizes"),
+    "layers": ("prunable", "LayerGraph", "layer_graph", "stitched_graph", "tree_sizes"),
     "pruning": (
         "magnitude_mask", "random_mask", "topological_mask", "topological_scores", "prune", "TopologicalUnstructured",
     ),
     "models": ("lenet_300_100", "small_conv"),
+    "architectures": (),
     "data": ("Data", "Split", "load_data"),
     "imp": ("iterative_magnitude_pruning", "train", "accuracy", "adam", "Record", "TrainingDiverged"),
+    "experiments": (),
     "plots": (),
     "widgets": ("explorer",),
 }  # fmt: skip

@@ -1,7 +1,7 @@
 """How far a layer can be pruned: numbers that need no weights, only the layer's size.
 
 * :func:`zimp.critical_compression`: the best that any method can do while it keeps H0
-  (:func:`zimp.spatial_critical_compression` for the paper's graph of a convolution).
+  (:func:`zimp.spatial_critical_compression` and :func:`zimp.spatial_sizes` for the paper's graph of a convolution).
 * :func:`zimp.retention_bound`: the worst that magnitude pruning can do to the tree.
 * :func:`zimp.connectivity_density`: where magnitude pruning typically starts to lose H0, for independent weights.
 """
@@ -9,9 +9,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from operator import index
 
-__all__ = ["critical_compression", "spatial_critical_compression", "retention_bound", "connectivity_density"]
+__all__ = [
+    "critical_compression",
+    "spatial_critical_compression",
+    "spatial_sizes",
+    "retention_bound",
+    "connectivity_density",
+]
 
 
 def critical_compression(m, n) -> float:
@@ -47,20 +54,23 @@ def critical_compression(m, n) -> float:
     return m * n / (m + n - 1)
 
 
-def spatial_critical_compression(height, width, kernel=3, padding=1) -> float:
-    """The critical compression ratio of a convolution seen as a graph of pixels: ``k k q / (p + q - 1)``.
+def spatial_critical_compression(height, width, kernel=3, padding=1, stride=1, dilation=1) -> float:
+    """The critical compression ratio of a convolution seen as a graph of pixels.
 
-    One filter of stride 1 joins each of the ``q`` output pixels to the ``k k`` pixels under its kernel, among the ``p``
-    pixels of the padded input. The ratio counts edges of this graph, not parameters: edges share their weights.
+    One filter joins each of the ``q`` output pixels to the ``k k`` pixels under its kernel, among the ``p`` pixels of
+    the padded input. With stride and dilation 1 (and ``k > 1``) that graph is connected, and the ratio is
+    ``k k q / (p + q - 1)``; see :func:`zimp.spatial_sizes` for the others. The ratio counts edges of this graph, not
+    parameters: edges share their weights.
 
     Parameters
     ----------
     height, width : int
         Pixels of the input, without padding.
     kernel : int
-        Side ``k`` of the square kernel, at least 2 (a 1x1 kernel joins each pixel to itself only).
+        Side ``k`` of the square kernel.
     padding : int
         Rows and columns of zeros added on each side.
+    stride, dilation : int
 
     Returns
     -------
@@ -69,11 +79,11 @@ def spatial_critical_compression(height, width, kernel=3, padding=1) -> float:
     Raises
     ------
     ValueError
-        For sizes that are not whole numbers of the range above, or a kernel larger than the padded input.
+        As :func:`zimp.spatial_sizes`.
 
     References
     ----------
-    Balwani & Krzyston 2022, their ``spatial`` graph.
+    Balwani & Krzyston 2022, their ``spatial`` graph, for 3x3 kernels with padding 1.
 
     Examples
     --------
@@ -81,15 +91,66 @@ def spatial_critical_compression(height, width, kernel=3, padding=1) -> float:
     >>> round(zimp.spatial_critical_compression(32, 32), 5)
     4.22946
     """
-    height, width, kernel = _size("height", height), _size("width", width), _size("kernel", kernel)
-    padding = _whole("padding", padding)
-    if padding < 0:
-        raise ValueError(f"padding={padding} is negative; it counts the pixels added on each side")
-    height, width = height + 2 * padding, width + 2 * padding
-    if not 2 <= kernel <= min(height, width):
-        raise ValueError(f"kernel={kernel} is not between 2 and the {height}x{width} pixels of the padded input")
-    p, q = height * width, (height - kernel + 1) * (width - kernel + 1)
-    return kernel * kernel * q / (p + q - 1)
+    edges, tree = spatial_sizes((height, width), kernel, padding=padding, stride=stride, dilation=dilation)
+    return edges / tree
+
+
+def spatial_sizes(input_size, kernel, *, padding=0, stride=1, dilation=1) -> tuple[int, int]:
+    """Edges of the pixel graph of one filter of a convolution, and edges of its spanning forest.
+
+    Along one dimension, with ``q`` output positions, kernel ``k``, stride ``s`` and dilation ``d``, divide both by
+    their greatest common divisor: outputs that are ``d`` apart share inputs if ``s < k``, and no others do. So the
+    outputs fall into ``c = min(d, q)`` components (``q``, if ``s >= k``), which reach ``r = c k + (q - c) min(s, k)``
+    inputs. Dimensions multiply: ``prod(q)`` outputs and ``prod(r)`` inputs are in ``prod(c)`` components, and their
+    forest has ``prod(q) + prod(r) - prod(c)`` edges. Pixels that no kernel reaches stay alone.
+
+    Parameters
+    ----------
+    input_size : int or sequence of int
+        Pixels of the input in each dimension, without padding.
+    kernel, padding, stride, dilation : int or sequence of int
+        As ``torch.nn.Conv2d`` takes them; one number stands for all dimensions.
+
+    Returns
+    -------
+    (int, int)
+
+    Raises
+    ------
+    ValueError
+        For sizes that are not whole numbers of their range, as many as there are dimensions, or a kernel that reaches
+        beyond the padded input.
+
+    References
+    ----------
+    Balwani & Krzyston 2022 for the graph; the count for any stride and dilation is ours. That dimensions multiply is
+    Weichsel 1962: a product of two connected bipartite graphs has just two components.
+
+    Examples
+    --------
+    >>> import zimp
+    >>> zimp.spatial_sizes((224, 224), kernel=7, padding=3, stride=2)  # the first layer of a ResNet
+    (614656, 64984)
+    """
+    sizes = per_dimension("input_size", input_size, None, least=1)
+    kernels, strides, dilations = (
+        per_dimension(name, value, len(sizes), least=1)
+        for name, value in (("kernel", kernel), ("stride", stride), ("dilation", dilation))
+    )
+    paddings = per_dimension("padding", padding, len(sizes), least=0)
+    outputs = edges = components = reached = 1
+    for size, k, pad, s, d in zip(sizes, kernels, paddings, strides, dilations):
+        size += 2 * pad
+        span = d * (k - 1) + 1
+        if span > size:
+            raise ValueError(f"a kernel that spans {span} pixels does not fit into the {size} of the padded input")
+        q = (size - span) // s + 1
+        common = math.gcd(s, d)
+        s, d = s // common, d // common
+        c = min(d, q) if s < k else q
+        outputs, edges, components = outputs * q, edges * k * q, components * c
+        reached *= c * k + (q - c) * min(s, k)
+    return edges, reached + outputs - components
 
 
 def retention_bound(kept, m, n) -> int:
@@ -175,6 +236,18 @@ def connectivity_density(m, n, probability=0.5) -> float:
         else:
             high = middle
     return high
+
+
+def per_dimension(name: str, value, dimensions, least) -> tuple[int, ...]:
+    values = tuple(value) if isinstance(value, Iterable) else (value,) * (dimensions or 1)
+    values = tuple(_whole(name, value) for value in values)
+    if not values or dimensions not in (None, len(values)):
+        raise ValueError(
+            f"{name}={value!r} has {len(values)} numbers; it needs one for each of {dimensions} dimensions"
+        )
+    if min(values) < least:
+        raise ValueError(f"{name}={value!r} is below {least}")
+    return values
 
 
 def _whole(name: str, value) -> int:

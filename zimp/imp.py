@@ -180,7 +180,9 @@ def iterative_magnitude_pruning(
     levels : int
         How often to prune. The record has one row more: level 0 is the dense network.
     rate, criterion, scope
-        As :func:`zimp.prune`: the share of the remaining weights to prune, by which score, by layer or globally.
+        As :func:`zimp.prune`: the share of the remaining weights to prune, by which score, by layer or globally. In
+        place of them, ``criterion`` may be a rule of your own: a function that is called as ``criterion(model, masks,
+        level, generator)`` with the trained network and its masks, and returns the masks of that (the next) level.
     rewind : int or None
         The step of the first training to which the unpruned weights return at each level: 0 is the initialisation, and
         None trains on from where they are (fine-tuning). Training then runs from that step to ``steps``.
@@ -249,10 +251,10 @@ def iterative_magnitude_pruning(
     training, validation, test = (Split(split.x.to(device), split.y.to(device)) for split in data[1:])
     config = {
         "build": getattr(build, "__qualname__", repr(build)), "data": data.name, "levels": levels, "rate": rate,
-        "criterion": criterion, "scope": scope, "rewind": rewind, "steps": steps, "batch_size": batch_size,
-        "seeds": seeds, "device": str(device),
+        "criterion": getattr(criterion, "__qualname__", criterion), "scope": scope, "rewind": rewind, "steps": steps,
+        "batch_size": batch_size, "seeds": seeds, "device": str(device),
     }  # fmt: skip
-    record = Record(_plain(config), _versions())
+    record = Record(_plain(config), versions())
 
     def recorded_optimizer(parameters):
         built = optimizer(parameters)
@@ -266,7 +268,8 @@ def iterative_magnitude_pruning(
         nonlocal previous
         torch.manual_seed(seed)
         model = build()
-        check_prune_arguments(model, rate, criterion, scope)
+        if not callable(criterion):
+            check_prune_arguments(model, rate, criterion, scope)
         if model is previous:
             raise ValueError("build returned the network of the seed before; it must build a new one at each call")
         previous = model
@@ -276,7 +279,10 @@ def iterative_magnitude_pruning(
         start, early, effect, dense_trees = 0, None, None, None
         for level in range(levels + 1):
             if level > 0:
-                next_masks = prune(model, masks, rate, criterion=criterion, scope=scope, generator=generator)
+                if callable(criterion):
+                    next_masks = _checked(criterion(model, masks, level, generator), model, masks)
+                else:
+                    next_masks = prune(model, masks, rate, criterion=criterion, scope=scope, generator=generator)
                 effect, masks = _effect(model, masks, next_masks), next_masks
                 if rewind is not None:
                     model.load_state_dict(early)
@@ -422,6 +428,19 @@ def accuracy(model, split) -> float:
     return correct.double().mean().item()
 
 
+def _checked(next_masks, model, masks) -> dict[str, torch.Tensor]:
+    """Masks from a rule that is not ours, as tensors; what is pruned stays pruned."""
+    checked = {
+        name: torch.from_numpy(mask).to(masks[name].device) for name, mask in check_masks(model, next_masks).items()
+    }
+    for name, mask in checked.items():
+        if (mask & ~masks[name]).any():
+            raise ValueError(
+                f"criterion brought back pruned weights of {name}; intersect its masks with those it was given"
+            )
+    return checked
+
+
 def _batches(size, batch_size, seed):
     generator = torch.Generator().manual_seed(seed)
     while True:
@@ -495,7 +514,8 @@ def _plain(config) -> dict:
     )
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """What a result may depend on besides its configuration."""
     return {
         "zimp": version("zimp"),
         "torch": torch.__version__,

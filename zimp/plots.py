@@ -14,20 +14,32 @@ from scipy.stats import t as student
 
 from .topology import as_mask, as_matrix, betti_curve, persistence_diagram, spanning_forest
 
-__all__ = ["COLORS", "figure", "bipartite", "barcode", "betti", "masks", "curve", "interval"]
+__all__ = ["COLORS", "figure", "bipartite", "barcode", "betti", "union_find", "masks", "curve", "interval"]
 
 COLORS = {
     "tree": "#D55E00",  # vermilion: an edge of the maximum spanning tree, and the method that keeps it
     "kept": "#56B4E9",  # sky blue: any other weight that is there
     "pruned": "#DDDDDD",  # grey: a weight that is gone
+    "absent": "#999999",  # darker, for the thin dotted line of an edge that has not come in yet
     "topological": "#D55E00",
     "magnitude": "#0072B2",  # blue
     "random": "#777777",  # grey
+    "shuffled": "#882255",  # wine: trained weights in random places
+    "initial": "#999933",  # olive: weights before training
     "budget": "#CC79A7",  # purple: magnitude, with the number of weights in each layer that another method chose
+    "global": "#E69F00",  # orange: magnitude over the network as a whole
+    "random_tree": "#000000",  # black: a random spanning tree, then magnitude
     "bound": "#009E73",  # green: what theory says
 }
-LABELS = {"topological": "T-IMP", "magnitude": "IMP", "random": "random", "budget": "IMP, layer sizes of T-IMP"}
-MARKERS = {"topological": "o", "magnitude": "s", "random": "^", "budget": "D"}
+LABELS = {
+    "topological": "T-IMP",
+    "magnitude": "IMP",
+    "global": "global IMP",
+    "budget": "IMP, layer sizes of T-IMP",
+    "random_tree": "random tree, then magnitude",
+    "random": "random",
+}
+MARKERS = {"topological": "o", "magnitude": "s", "global": "v", "budget": "D", "random_tree": "P", "random": "^"}
 
 
 def figure(columns=1, width=7.0, height=3.0, **options):
@@ -82,7 +94,7 @@ def bipartite(weights, mask=None, *, threshold=0.0, numbers=False, ax):
     exists = np.argwhere(np.ones((m, n), dtype=bool) if mask is None else mask)
     for i, j in sorted(exists.tolist(), key=lambda edge: relative[*edge]):
         there = relative[i, j] >= threshold
-        color = COLORS["pruned"] if not there else COLORS["tree" if forest.mask[i, j] else "kept"]
+        color = COLORS["absent"] if not there else COLORS["tree" if forest.mask[i, j] else "kept"]
         style = {"linewidth": 1 + 5 * relative[i, j]} if there else {"linewidth": 1.2, "linestyle": ":"}
         ax.plot([0, 1], [y_in[j], y_out[i]], color=color, zorder=1, solid_capstyle="round", **style)
         if numbers:
@@ -164,6 +176,53 @@ def betti(weights, mask=None, *, threshold=None, ax):
     return ax
 
 
+def union_find(weights, mask=None, *, threshold=0.0, ax):
+    """Draw the pieces as union-find keeps them: at each merger the top of the smaller hangs under that of the larger.
+
+    Parameters
+    ----------
+    weights : array or tensor of shape ``(m, n)``
+    mask : array or tensor of shape ``(m, n)``, optional
+    threshold : float
+        In units of the largest ``|w|``: only the mergers by edges of at least that weight have been made.
+    ax : Axes
+
+    Returns
+    -------
+    Axes
+    """
+    forest = spanning_forest(weights, mask)
+    m, n = forest.shape
+    members = {v: [v] for v in range(m + n)}  # of each piece, by its top
+    children = {v: [] for v in range(m + n)}
+    for i, j in zip(forest.rows[forest.relative_values >= threshold], forest.cols):
+        one, other = (next(top for top in members if v in members[top]) for v in (int(i), m + int(j)))
+        if len(members[one]) < len(members[other]):
+            one, other = other, one
+        members[one] += members.pop(other)
+        children[one].append(other)
+    right = 0
+
+    def place(vertex, depth):
+        nonlocal right
+        xs = [place(child, depth + 1) for child in children[vertex]]
+        if not xs:
+            right += 1
+        x = np.mean(xs) if xs else right
+        for child_x in xs:
+            ax.plot([x, child_x], [-depth, -depth - 1], color="black", linewidth=1.2, zorder=1)
+        ax.plot(x, -depth, "o", markersize=17, markerfacecolor="white", markeredgecolor="black", zorder=2)
+        name = f"$y_{{{vertex}}}$" if vertex < m else f"$x_{{{vertex - m}}}$"
+        ax.text(x, -depth, name, ha="center", va="center", fontsize=9, zorder=3)
+        return x
+
+    for top in members:
+        place(top, 0)
+    ax.set(xlim=(0.4, m + n + 0.6), ylim=(-max(3, min(m, n)) - 0.4, 0.4))
+    ax.axis("off")
+    return ax
+
+
 def masks(mask, tree=None, *, ax):
     """Draw a mask as a picture of the weight matrix: pruned weights grey, kept ones blue, tree edges vermilion.
 
@@ -196,8 +255,8 @@ def curve(density, values, method, *, ax, **options):
     density : array of shape ``(levels,)``
         The horizontal axis, logarithmic, dense on the left.
     values : array of shape ``(seeds, levels)``
-    method : {"magnitude", "topological", "random", "budget"}
-        Sets colour, marker and label.
+    method : str
+        A key of ``LABELS``, such as ``"magnitude"``. Sets colour, marker and label.
     ax : Axes
     **options
         As ``Axes.plot``, in place of the method's.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array, issparse
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "persistence_diagram",
     "betti_curve",
     "count_components",
+    "safe_density",
     "neural_persistence",
 ]
 
@@ -75,10 +76,11 @@ def spanning_forest(weights, mask=None) -> SpanningForest:
 
     Parameters
     ----------
-    weights : array or tensor of shape ``(m, n)``
-        Any real dtype, any memory layout, any device. Never modified.
+    weights : array or tensor of shape ``(m, n)``, or scipy sparse array
+        Any real dtype, any memory layout, any device. Never modified. Of a sparse array the stored entries are the
+        edges, stored zeros too.
     mask : array or tensor of shape ``(m, n)``, optional
-        True (or 1) where the edge exists. Default: everywhere.
+        True (or 1) where the edge exists. Default: everywhere. Not together with a sparse array, which says so itself.
 
     Returns
     -------
@@ -103,14 +105,7 @@ def spanning_forest(weights, mask=None) -> SpanningForest:
     >>> forest.values.tolist(), forest.n_components
     ([0.9, 0.8, 0.5, 0.3], 1)
     """
-    weights = as_matrix(weights)
-    mask = as_mask(mask, weights.shape)
-    m, n = weights.shape
-    magnitude = np.abs(weights).ravel()
-    edges = np.arange(m * n) if mask is None else np.flatnonzero(mask)
-    if mask is not None:
-        magnitude = magnitude[edges]
-
+    (m, n), edges, magnitude = _edges(weights, mask)
     enough = int((m + n) * np.log(m + n + 1))  # what connects a layer of independent weights, see connectivity_density
     while enough < len(edges):
         threshold = np.partition(magnitude, len(edges) - enough)[len(edges) - enough]
@@ -124,9 +119,38 @@ def spanning_forest(weights, mask=None) -> SpanningForest:
         heavy = _kruskal(edges, magnitude, m, n)
 
     values = magnitude[heavy].astype(np.float64)
-    rows, cols = np.divmod(edges[heavy].astype(np.int64), n)
+    rows, cols = np.divmod(edges[heavy], n)
     scale = float(values[0]) if len(values) else 0.0
     return SpanningForest(_frozen(rows), _frozen(cols), _frozen(values), (m, n), scale, m + n - len(values))
+
+
+def _edges(weights, mask) -> tuple[tuple[int, int], np.ndarray, np.ndarray]:
+    """Shape of the layer, its edges as ascending flat indices (int64), and their ``|w|``."""
+    if issparse(weights):
+        return _sparse_edges(weights, mask)
+    weights = as_matrix(weights)
+    mask = as_mask(mask, weights.shape)
+    magnitude = np.abs(weights).ravel()
+    if mask is None:
+        return weights.shape, np.arange(weights.size), magnitude
+    edges = np.flatnonzero(mask)
+    return weights.shape, edges, magnitude[edges]
+
+
+def _sparse_edges(weights, mask):
+    if mask is not None:
+        raise ValueError("mask was given together with a sparse array; its stored entries are the edges already")
+    if weights.ndim != 2 or 0 in weights.shape:
+        raise ValueError(f"weights have shape {weights.shape}; a layer is a non-empty matrix (outputs, inputs)")
+    weights = csr_array(weights)
+    if not weights.has_canonical_format:
+        raise ValueError("the sparse array has entries twice or out of order; call its sum_duplicates() first")
+    m, n = weights.shape
+    magnitude = np.abs(as_real(weights.data))
+    if not np.isfinite(magnitude).all():
+        raise ValueError("a stored entry of the sparse array is not finite; did the training diverge?")
+    rows = np.repeat(np.arange(m, dtype=np.int64), np.diff(weights.indptr))
+    return (m, n), rows * n + weights.indices, magnitude
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:
@@ -248,6 +272,43 @@ def count_components(mask) -> int:
     rows, cols = np.nonzero(as_mask(mask, mask.shape))
     graph = coo_array((np.ones(len(rows)), (rows, m + cols)), shape=(m + n, m + n))
     return int(connected_components(graph, directed=False, return_labels=False))
+
+
+def safe_density(weights, mask=None) -> float:
+    """The density down to which magnitude pruning leaves the H0 of a layer as it is.
+
+    It keeps the heaviest weights, so H0 is intact until the lightest edge of the spanning forest goes.
+
+    Parameters
+    ----------
+    weights : array or tensor of shape ``(m, n)``
+    mask : array or tensor of shape ``(m, n)``, optional
+        True where the edge exists.
+
+    Returns
+    -------
+    float
+        Share of all ``m n`` weights, those counted that come no later than that edge: from heavy to light, and in
+        row-major order among equals.
+
+    Raises
+    ------
+    ValueError
+        As :func:`spanning_forest`.
+
+    Examples
+    --------
+    >>> import zimp
+    >>> zimp.safe_density([[0.9, 0.7], [0.2, 0.1], [0.8, 0.6]])  # the tree needs 0.2, the fifth of six weights
+    0.8333333333333334
+    """
+    (m, n), edges, magnitude = _edges(weights, mask)
+    forest = spanning_forest(weights, mask)
+    if len(forest) == 0:
+        return 0.0
+    last = forest.rows[-1] * n + forest.cols[-1]  # lightest, and of those the last in row-major order
+    heavier, equal = magnitude > forest.values[-1], magnitude == forest.values[-1]
+    return float(np.count_nonzero(heavier | (equal & (edges <= last)))) / (m * n)
 
 
 def neural_persistence(weights, mask=None, *, p=2, convention="rieck", normalized=True, scale=None) -> float:

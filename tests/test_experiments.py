@@ -1,0 +1,353 @@
+import json
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import zimp
+from zimp import experiments
+from zimp.experiments import NETWORKS, ONE_SHOT, RULES, SWEEPS, Results, Sweep, run
+
+STORED = Path(__file__).parent.parent / "book" / "results"
+LEVELS = [name for name, sweep in SWEEPS.items() if set(sweep.methods) == set(RULES)]
+ONE_SHOTS = [name for name in SWEEPS if name not in LEVELS]
+TREES = {network: {name: tree for name, (_, tree) in zimp.tree_sizes(build()).items()} for network, build in
+         NETWORKS.items()}  # fmt: skip
+TINY = Sweep("conv", ("topological", "random_tree"), levels=2, steps=3, seeds=(3, 1))
+
+
+def stored(name):
+    path, command = STORED / f"{name}.json", f"run: python -m zimp.experiments {name}"
+    assert path.exists(), f"{path} is missing; {command}"
+    results = Results.load(path)
+    assert results.fingerprint == SWEEPS[name].fingerprint, f"{path} is of another configuration; {command}"
+    return results
+
+
+# What the book shows
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_the_stored_results_are_those_of_the_sweep_and_say_how_they_were_made(name):
+    results = stored(name)
+    assert results.sweep == json.loads(json.dumps(asdict(SWEEPS[name])))
+    assert date.fromisoformat(results.made["date"]) and results.made["machine"]
+    assert all(results.made["versions"][part] for part in ("zimp", "torch", "numpy", "python", "platform"))
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_the_stored_results_hold_every_method_quantity_seed_and_level(name):
+    results, sweep = stored(name), SWEEPS[name]
+    assert tuple(results.values) == sweep.methods
+    of_a_layer = {"kept", "beta0", "tree_kept"} | ({"dense_tree_kept", "h0_unchanged"} if name in LEVELS else set())
+    for method, quantities in results.values.items():
+        expected = {f"{layer}/{quantity}" for layer in TREES[sweep.network] for quantity in of_a_layer}
+        if name in LEVELS:
+            expected |= {"kept", "test_accuracy"}
+        elif method != "random_mask":
+            expected |= {f"{layer}/safe_density" for layer in TREES[sweep.network]}
+        assert set(quantities) == expected
+        for quantity in quantities:
+            levels = 1 if quantity.endswith("safe_density") else sweep.levels + 1
+            assert results.curve(method, quantity).shape == (len(sweep.seeds), levels)
+            least, most = (1, 10**6) if quantity.endswith(("kept", "beta0")) and "tree" not in quantity else (0, 1)
+            assert (results.curve(method, quantity) >= least).all() and (results.curve(method, quantity) <= most).all()
+
+
+def assert_a_rerun_agrees(name, levels):
+    sweep = SWEEPS[name]
+    results, again = stored(name), run(replace(sweep, seeds=sweep.seeds[:1], levels=levels))
+    for method, quantities in again.values.items():
+        for key, (curve,) in quantities.items():
+            quantity = key.split("/")[-1]
+            if quantity == "kept" and not (method == "global" and "/" in key):
+                tolerance = 0
+            else:  # floats that another machine may round otherwise: some test images, edges, and shares of a tree
+                tolerance = {"test_accuracy": 6 / 360, "kept": 5, "beta0": 2}.get(quantity, 0.02)
+            expected = results.curve(method, key)[0, : len(curve)].tolist()
+            assert curve == pytest.approx(expected, rel=0, abs=tolerance), f"{method}, {key}"
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_a_rerun_of_a_seed_and_a_level_of_each_method_agrees_with_what_is_stored(name):
+    assert_a_rerun_agrees(name, levels=1)
+
+
+@pytest.mark.parametrize("name", ONE_SHOTS)
+def test_a_rerun_of_a_seed_of_each_method_agrees_with_what_is_stored(name):
+    assert_a_rerun_agrees(name, levels=SWEEPS[name].levels)
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_all_stored_methods_have_the_weights_of_topological_pruning_in_all(name):
+    results, sweep = stored(name), SWEEPS[name]
+    sizes = experiments.topological_sizes(NETWORKS[sweep.network](), sweep.levels, sweep.rate)
+    totals = np.array([sum(level.values()) for level in sizes])
+    for method in sweep.methods:
+        difference = np.abs(results.curve(method, "kept") - totals)
+        assert difference.max() <= (len(sizes[0]) / 2 if method in ("magnitude", "random") else 0)  # each layer rounds
+        if method in ("topological", "budget", "random_tree"):
+            for layer in sizes[0]:
+                assert (results.curve(method, "kept", layer) == [level[layer] for level in sizes]).all()
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_of_the_stored_methods_topological_pruning_keeps_h0_and_random_trees_keep_the_layers_in_one_piece(name):
+    results, layers = stored(name), TREES[SWEEPS[name].network]
+    for method in RULES:
+        pieces, shares, unchanged = (
+            np.array([results.curve(method, quantity, layer) for layer in layers])
+            for quantity in ("beta0", "tree_kept", "h0_unchanged")
+        )
+        assert (shares[unchanged == 1] == 1).all()
+        assert (shares == 1).all() == (unchanged == 1).all() == (method == "topological")
+        if method in ("topological", "random_tree"):
+            assert (pieces == 1).all()
+        else:
+            assert (pieces[:, :, 0] == 1).all() and (pieces[:, :, -1].max(axis=0) > 10).all()  # of every seed
+
+
+@pytest.mark.parametrize("name", ONE_SHOTS)
+def test_the_stored_shares_of_the_tree_are_what_the_theory_counts(name):
+    results, sweep = stored(name), SWEEPS[name]
+    for layer, weight in zimp.prunable(NETWORKS[sweep.network]()).items():
+        (m, n), tree = (len(weight), weight[0].numel()), TREES[sweep.network][layer]
+        kept = [round(0.8**level * weight.numel()) for level in range(sweep.levels + 1)]
+        for method in ONE_SHOT:
+            assert (results.curve(method, "kept", layer) == kept).all()
+        for method in ("trained", "shuffled", "initial"):
+            shares, pieces = results.curve(method, "tree_kept", layer), results.curve(method, "beta0", layer)
+            assert shares == pytest.approx((m + n - pieces) / tree, abs=1e-6)  # statement 4
+            assert (shares * tree >= [zimp.retention_bound(k, m, n) - 1e-3 for k in kept]).all()  # statement 5
+            safe = results.curve(method, "safe_density", layer)
+            assert ((pieces == 1) == (np.array(kept) / weight.numel() >= safe - 1e-6)).all()
+        random = results.curve("random_mask", "tree_kept", layer).mean(axis=0)
+        assert random == pytest.approx(np.array(kept) / weight.numel(), abs=2 / np.sqrt(tree))
+
+
+# The rules
+
+
+def levels_of(rule, network, levels=4, rate=0.4, seed=0):
+    """Of a rule, without training: weights, masks, the next masks and their sizes, with new weights at each level."""
+    torch.manual_seed(seed)
+    model, generator = NETWORKS[network](), torch.Generator().manual_seed(seed)
+    masks = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in zimp.prunable(model).items()}
+    for sizes in experiments.topological_sizes(model, levels, rate)[1:]:
+        next_masks = RULES[rule](model, masks, sizes, generator)
+        yield {name: weight.detach().clone() for name, weight in zimp.prunable(model).items()}, masks, next_masks, sizes
+        masks = next_masks
+        for weight in zimp.prunable(model).values():
+            nn.init.normal_(weight)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_keeps_as_many_of_the_remaining_weights_as_topological_pruning(rule, network):
+    for _, masks, next_masks, sizes in levels_of(rule, network):
+        kept = {name: int(mask.sum()) for name, mask in next_masks.items()}
+        assert all(mask.dtype == torch.bool and not (mask & ~masks[name]).any() for name, mask in next_masks.items())
+        if rule in ("topological", "budget", "random_tree"):
+            assert kept == sizes
+        else:
+            assert abs(sum(kept.values()) - sum(sizes.values())) <= (0 if rule == "global" else len(sizes) / 2)
+        if rule in ("magnitude", "random"):
+            shares = [kept[name] / int(masks[name].sum()) for name in kept]
+            assert max(shares) - min(shares) < 0.5 / min(kept.values()) + 0.5 / max(kept.values())
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("rule", ["magnitude", "global", "budget"])
+def test_rules_of_magnitude_keep_the_largest_weights(rule, network):
+    for weights, masks, next_masks, _ in levels_of(rule, network):
+        kept = {name: weight.abs()[next_masks[name]].min() for name, weight in weights.items()}
+        gone = {name: weight.abs()[masks[name] & ~next_masks[name]] for name, weight in weights.items()}
+        lightest = dict.fromkeys(kept, min(kept.values())) if rule == "global" else kept
+        assert all((gone[name] <= lightest[name]).all() for name in kept)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("rule", ["topological", "random_tree"])
+def test_rules_of_trees_keep_every_layer_in_one_piece_and_only_one_keeps_h0(rule, network):
+    unchanged = []
+    for weights, masks, next_masks, _ in levels_of(rule, network, levels=6):
+        for name, weight in weights.items():
+            graphs = [zimp.layer_graph(weight, mask[name]) for mask in (masks, next_masks)]
+            assert zimp.count_components(graphs[1].mask) == 1
+            unchanged.append(np.array_equal(*(zimp.spanning_forest(*graph).values for graph in graphs)))
+    assert all(unchanged) == (rule == "topological")
+
+
+def test_the_random_tree_is_drawn_anew_at_each_level_and_by_the_generator():
+    def trees(seed):
+        return [masks["output.weight"] for *_, masks, _ in levels_of("random_tree", "mlp", levels=8, seed=seed)]
+
+    assert all(torch.equal(*pair) for pair in zip(trees(0), trees(0)))
+    assert not torch.equal(trees(0)[-1], trees(1)[-1])
+
+
+def test_topological_sizes_shrink_by_the_rate_down_to_the_trees():
+    sizes = experiments.topological_sizes(NETWORKS["mlp"](), levels=22)
+    assert sizes[0] == {"fc1.weight": 19200, "fc2.weight": 30000, "output.weight": 1000}
+    assert sizes[1] == {"fc1.weight": 15360, "fc2.weight": 24000, "output.weight": 800}
+    assert sizes[20] == sizes[22] == TREES["mlp"] == {"fc1.weight": 363, "fc2.weight": 399, "output.weight": 109}
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_rule_of_topological_pruning_is_the_criterion_of_that_name(network, digits):
+    sweep = Sweep(network, ("topological",), levels=3, steps=5, seeds=(2,), rate=0.7)
+    results = run(sweep)
+    record = zimp.iterative_magnitude_pruning(
+        NETWORKS[network], digits, criterion="topological", levels=3, steps=5, seeds=2, rate=0.7, progress=False
+    )
+    assert np.array_equal(results.curve("topological", "kept"), record.curve("kept"))
+    assert results.curve("topological", "test_accuracy") == pytest.approx(record.curve("test_accuracy"), abs=1e-6)
+    for layer, tree in TREES[network].items():
+        assert np.array_equal(results.curve("topological", "kept", layer), record.curve("kept", layer))
+        assert record.curve("kept", layer)[0, -1] >= tree
+
+
+# Running
+
+
+def test_two_processes_give_what_one_gives():
+    alone, together = run(TINY), run(TINY, jobs=2)
+    assert alone.values == together.values
+
+
+@pytest.mark.parametrize("method", RULES)
+def test_the_numbers_of_a_method_and_a_seed_do_not_depend_on_the_others(method):
+    sweep = replace(TINY, methods=tuple(RULES), levels=1)
+    alone = run(replace(sweep, methods=(method,), seeds=(1,))).values[method]
+    together = run(replace(sweep, methods=("budget", method) if method != "budget" else ("global", method)))
+    assert alone == {quantity: curves[1:] for quantity, curves in together.values[method].items()}
+
+
+def test_levels_are_a_prefix_of_more_levels():
+    few, many = run(replace(TINY, levels=1)), run(replace(TINY, levels=3))
+    for method, quantities in few.values.items():
+        for quantity, curves in quantities.items():
+            assert curves == [curve[:2] for curve in many.values[method][quantity]]
+
+
+def test_a_sweep_leaves_the_number_of_threads_as_it_was():
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        run(replace(TINY, methods=("magnitude",), seeds=(0,), levels=0))
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network": "resnet"}, "network='resnet' is unknown; it is one of mlp, conv"),
+        ({"methods": ("l1",)}, "method 'l1' is unknown; it is one of magnitude, global, topological, budget"),
+        ({"methods": ("topological", "trained")}, "method 'trained' is unknown"),  # of two kinds
+        ({"data": "imagenet"}, "name='imagenet' is unknown"),
+        ({"rate": 1.5}, "rate=1.5"),
+        ({"seeds": ()}, "seed"),
+        ({"methods": ()}, "method"),
+    ],
+)
+def test_a_sweep_that_cannot_be_run_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        run(replace(TINY, **changes))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"network": "mlp"}, {"methods": ("random_tree", "topological")}, {"levels": 3}, {"steps": 4}, {"seeds": (1, 3)},
+     {"rate": 0.3}, {"rewind": 1}, {"batch_size": 61}, {"data": "mnist"}],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_the_fingerprint_is_of_the_whole_configuration(change):
+    assert replace(TINY).fingerprint == TINY.fingerprint != replace(TINY, **change).fingerprint
+
+
+# Results
+
+
+RESULTS = Results(
+    {"levels": 1}, "f", {"date": "2026-01-01"}, {"a": {"kept": [[2, 1], [2, 1]], "fc/beta0": [[1, 2], [1, 3]]}, "b": {}}
+)
+
+
+def test_results_are_saved_and_loaded_exactly_a_line_for_each_quantity(tmp_path):
+    path = tmp_path / "new" / "folder" / "results.json"
+    RESULTS.save(path)
+    assert Results.load(path) == Results.load(str(path)) == RESULTS
+    assert json.loads(path.read_text()) == asdict(RESULTS)
+    assert '   "kept": [[2, 1], [2, 1]],' in path.read_text().splitlines()
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_the_stored_files_are_as_saving_writes_them(name, tmp_path):
+    stored(name).save(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_text() == (STORED / f"{name}.json").read_text()
+
+
+def test_a_curve_of_results_has_a_row_for_each_seed():
+    assert RESULTS.curve("a", "kept").tolist() == [[2, 1], [2, 1]]
+    assert RESULTS.curve("a", "beta0", "fc").tolist() == [[1, 2], [1, 3]]
+
+
+@pytest.mark.parametrize("wanted", [("c", "kept"), ("a", "beta0"), ("a", "kept", "fc"), ("b", "kept")])
+def test_a_curve_that_was_not_measured_is_refused_with_what_there_is(wanted):
+    with pytest.raises(ValueError, match="no '.*' of '.' here; there are a, b, with kept, fc/beta0"):
+        RESULTS.curve(*wanted)
+
+
+@pytest.mark.parametrize("content", ["", "zimp", "[]", "{}", "7", '{"config": {}, "versions": {}, "rows": []}'])
+def test_a_file_without_results_is_refused(content, tmp_path):
+    (tmp_path / "notes.json").write_text(content)
+    with pytest.raises(ValueError, match="notes.json holds no results of a sweep"):
+        Results.load(tmp_path / "notes.json")
+
+
+# The command line
+
+
+def command(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["experiments", *map(str, arguments)])
+    experiments.main()
+
+
+def test_an_unknown_sweep_is_refused_by_the_command():
+    process = subprocess.run([sys.executable, "-m", "zimp.experiments", "levels"], capture_output=True, text=True)
+    assert process.returncode == 2
+    assert f"no sweep 'levels'; there are {', '.join(SWEEPS)}" in process.stderr
+
+
+def test_the_command_writes_the_results_of_the_sweeps_that_it_names(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(experiments, "SWEEPS", {"tiny": TINY, "other": None})
+    command(monkeypatch, "tiny", "--output", tmp_path / "results")
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["tiny.json"]
+    results = Results.load(tmp_path / "results" / "tiny.json")
+    assert (results.fingerprint, results.values) == (TINY.fingerprint, run(TINY).values)
+    assert "tiny: 2 methods, 2 seeds, 2 levels" in capsys.readouterr().out
+
+
+def test_the_command_runs_all_sweeps_with_as_many_seeds_as_told(monkeypatch, tmp_path):
+    small = replace(TINY, methods=("budget",), levels=0)
+    monkeypatch.setattr(experiments, "SWEEPS", {"one": small, "two": replace(small, network="mlp")})
+    command(monkeypatch, "--seeds", 1, "--output", tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.json", "two.json"]
+    results = Results.load(tmp_path / "one.json")
+    assert results.sweep["seeds"] == [0] and results.fingerprint == replace(small, seeds=(0,)).fingerprint
+
+
+@pytest.mark.parametrize("seeds", [0, -1])
+def test_no_seeds_are_refused_before_a_file_is_overwritten(monkeypatch, tmp_path, seeds):
+    monkeypatch.setattr(experiments, "SWEEPS", {"tiny": TINY})
+    with pytest.raises((SystemExit, ValueError)):
+        command(monkeypatch, "tiny", "--seeds", seeds, "--output", tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,733 @@
+"""The statements of the theory, one by one: for each a property that holds for any layer, and its numbers.
+
+The twelfth, what topology buys in accuracy, is an experiment and stands in the book.
+"""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from reference import (
+    WEIGHTS,
+    components,
+    convolutions,
+    forest_edges,
+    gaussian,
+    kruskal,
+    layers,
+    pixel_edges,
+    present,
+)
+from torch import nn
+
+import zimp
+
+SIZES = st.integers(1, 40)
+
+
+def all_masks(shape):
+    return [np.reshape(bits, shape) for bits in itertools.product([False, True], repeat=shape[0] * shape[1])]
+
+
+def heaviest_trees(weights):
+    """All maximum spanning trees, by trying all masks."""
+    m, n = weights.shape
+    trees = [mask for mask in all_masks((m, n)) if mask.sum() == m + n - 1 and components(mask) == 1]
+    heaviest = max(weights[tree].sum() for tree in trees)
+    return [tree for tree in trees if weights[tree].sum() == heaviest]
+
+
+# 1. H0 is the maximum spanning forest
+
+
+@given(layers(), st.randoms(use_true_random=False))
+def test_statement_1_the_finite_deaths_are_the_weights_of_any_maximum_spanning_forest(layer, random):
+    weights, mask = layer
+    exists = present(weights, mask)
+    rows, cols = (random.sample(range(size), size) for size in weights.shape)  # another order of ties, another forest
+    values = np.array([value for *_, value in kruskal(weights[rows][:, cols], exists[rows][:, cols])])
+    scale = np.abs(weights[exists]).max(initial=0) or 1
+    assert np.array_equal(zimp.persistence_diagram(weights, mask, essential=False)[:, 1], 1 - values / scale)
+
+
+@settings(max_examples=30)
+@given(layers())
+def test_statement_1_networkx_finds_a_forest_of_the_same_weights(layer):
+    networkx = pytest.importorskip("networkx")
+    weights, mask = layer
+    m, n = weights.shape
+    graph = networkx.Graph()
+    graph.add_nodes_from(range(m + n))
+    graph.add_weighted_edges_from((i, m + j, abs(weights[i, j])) for i, j in np.argwhere(present(weights, mask)))
+    tree = networkx.maximum_spanning_edges(graph, data=True)
+    forest = zimp.spanning_forest(weights, mask)
+    assert sorted((edge["weight"] for *_, edge in tree), reverse=True) == forest.values.tolist()
+    assert forest.n_components == networkx.number_connected_components(graph)
+
+
+@given(layers())
+def test_statement_1_of_c_components_a_diagram_has_c_essential_and_the_rest_finite_pairs(layer):
+    weights, mask = layer
+    c = components(present(weights, mask))
+    diagram = zimp.persistence_diagram(weights, mask)
+    births, deaths = diagram.T
+    assert diagram.shape == (sum(weights.shape), 2)
+    assert np.isinf(deaths).sum() == c and np.isinf(deaths[len(deaths) - c :]).all()
+    assert (births == 0).all() and (deaths[1:] >= deaths[:-1]).all() and (deaths >= 0).all()
+    assert np.array_equal(zimp.persistence_diagram(weights, mask, essential=False), diagram[: len(deaths) - c])
+    assert zimp.count_components(present(weights, mask)) == c
+
+
+# 2. Exactly when pruning preserves H0
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (2, 2), (2, 4), (3, 3)])
+@pytest.mark.parametrize("seed", range(4))
+def test_statement_2_a_mask_preserves_the_diagram_iff_it_contains_a_maximum_spanning_tree(shape, seed):
+    weights = np.random.default_rng(seed).integers(0, 2 + seed, size=shape).astype(float)
+    trees, diagram = heaviest_trees(weights), zimp.persistence_diagram(weights)
+    for mask in all_masks(shape):
+        preserved = np.array_equal(zimp.persistence_diagram(weights, mask), diagram)
+        assert preserved == any((mask >= tree).all() for tree in trees)
+
+
+def test_statement_2_connected_is_not_enough():
+    weights, mask = [[1.0, 0.9], [0.8, 0.1]], [[1, 1], [0, 1]]
+    assert zimp.count_components(mask) == 1
+    assert zimp.persistence_diagram(weights)[:, 1] == pytest.approx([0, 0.1, 0.2, np.inf])
+    assert zimp.persistence_diagram(weights, mask)[:, 1] == pytest.approx([0, 0.1, 0.9, np.inf])
+
+
+def test_statement_2_is_about_weights_in_one_unit_which_a_mask_without_the_heaviest_edge_changes():
+    """Two disjoint spanning trees, one of weight 2 and one of weight 1: each has all its deaths at its own maximum."""
+    tree = np.array([[1, 1, 1, 0], [1, 0, 0, 1], [0, 1, 0, 0]], dtype=bool)
+    assert components(tree) == components(~tree) == 1
+    weights = 1.0 + tree
+    assert np.array_equal(zimp.persistence_diagram(weights, ~tree), zimp.persistence_diagram(weights))
+    assert zimp.spanning_forest(weights, ~tree).values.tolist() == [1] * 6
+    assert zimp.spanning_forest(weights).values.tolist() == [2] * 6
+
+
+# 3. The critical compression ratio: dense layers, and the three graphs of a convolution
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "ratio"), [(300, 784, 217.17452), (100, 300, 75.18797), (10, 100, 9.17431), (1, 1, 1), (1, 7, 1)]
+)
+def test_statement_3_the_critical_compression_of_a_dense_layer(m, n, ratio):
+    assert zimp.critical_compression(m, n) == pytest.approx(ratio, abs=5e-6)
+    assert zimp.critical_compression(n, m) == zimp.critical_compression(m, n)
+    assert m * n / len(zimp.spanning_forest(gaussian(m, n))) == zimp.critical_compression(m, n)
+
+
+def test_statement_3_the_critical_compression_of_lenet():
+    sizes, trees = zip(*zimp.tree_sizes(zimp.lenet_300_100()).values())
+    assert (sum(sizes), sum(trees)) == (266200, 1591)
+    assert sum(sizes) / sum(trees) == pytest.approx(167.31615, abs=5e-6)
+    for (out, width), size, tree in zip([(300, 784), (100, 300), (10, 100)], sizes, trees):
+        assert size / tree == zimp.critical_compression(out, width)
+
+
+@pytest.mark.parametrize(
+    ("side", "ratio"), [(32, 4.22946), (16, 3.97927), (8, 3.53374), (4, 2.82353), (2, 1.89474), (10**6, 4.5)]
+)
+def test_statement_3_the_critical_compression_of_a_3x3_convolution_of_pixels(side, ratio):
+    assert zimp.spatial_critical_compression(side, side) == pytest.approx(ratio, abs=2e-5)
+
+
+PIXELS = [
+    (height, width, kernel, padding)
+    for height, width, kernel, padding in itertools.product((1, 2, 3, 5), (2, 4), (2, 3), (0, 1, 2))
+    if kernel <= min(height, width) + 2 * padding
+]
+
+
+@pytest.mark.parametrize(("height", "width", "kernel", "padding"), PIXELS)
+def test_statement_3_the_spatial_formula_counts_a_connected_graph_of_pixels(height, width, kernel, padding):
+    weight = gaussian(1, 3, kernel, kernel)
+    graph = zimp.layer_graph(weight, view="spatial", input_size=(height, width), padding=padding).weights
+    q, p = graph.shape
+    assert (p, q) == (
+        (height + 2 * padding) * (width + 2 * padding),
+        (height + 2 * padding - kernel + 1) * (width + 2 * padding - kernel + 1),
+    )
+    assert components(graph) == 1
+    ratio = zimp.spatial_critical_compression(height, width, kernel, padding)
+    assert ratio == kernel**2 * q / (p + q - 1) == graph.nnz / len(zimp.spanning_forest(graph))
+
+
+@given(convolutions())
+def test_statement_3_the_edges_and_the_forest_of_any_convolution_of_pixels(convolution):
+    size, kernel, settings = convolution
+    edges, tree = zimp.spatial_sizes(size, kernel, **settings)
+    assert edges == len(pixel_edges(size, kernel, **settings))
+    assert tree == len(forest_edges((("out", q), ("in", p), 1) for q, p in pixel_edges(size, kernel, **settings)))
+    graph = zimp.layer_graph(gaussian(1, 2, *kernel), view="spatial", input_size=size, **settings).weights
+    assert (graph.nnz, sum(graph.shape) - components(graph)) == (edges, tree)
+    assert len(zimp.spanning_forest(graph)) == tree
+
+
+def test_statement_3_the_spatial_tree_of_a_resnets_first_layer():
+    edges, tree = zimp.spatial_sizes((224, 224), 7, padding=3, stride=2)
+    reached = 229  # 2 * 111 + 7 of the 230 rows of the padded image
+    assert (edges, tree) == (49 * 112**2, 112**2 + reached**2 - 1)
+    assert edges / tree == zimp.spatial_critical_compression(224, 224, kernel=7, padding=3, stride=2)
+
+
+@given(convolutions())
+def test_statement_3_the_corners_of_the_kernel_are_always_in_the_spatial_tree(convolution):
+    size, kernel, settings = convolution
+    weight = np.random.default_rng(0).uniform(1, 2, size=(1, 1, *kernel))
+    corners = list(itertools.product(*({0, k - 1} for k in kernel)))
+    for light, corner in enumerate(corners, 1):
+        weight[0, 0][corner] = 1e-3 * light  # even as the lightest
+    graph = zimp.layer_graph(weight, view="spatial", input_size=size, **settings)
+    assert {weight[0, 0][corner] for corner in corners} <= set(zimp.spanning_forest(*graph).values)
+
+
+def test_statement_3_other_entries_of_the_kernel_need_not_be_in_the_spatial_tree():
+    weight = np.ones((1, 1, 3, 3))
+    weight[0, 0, 1, 1] = 0.5
+    graph = zimp.layer_graph(weight, view="spatial", input_size=(8, 8), padding=1)
+    assert 0.5 not in zimp.spanning_forest(*graph).values
+
+
+CONVOLUTION = nn.Conv2d(16, 32, 3)
+DEPTHWISE = nn.Conv2d(16, 16, 3, groups=16)
+
+
+@pytest.mark.parametrize(
+    ("layer", "view", "tree"),
+    [
+        (nn.Linear(784, 300), "matrix", 1083),
+        (nn.Linear(784, 300), "channel", 1083),
+        (CONVOLUTION, "matrix", 32 + 144 - 1),
+        (CONVOLUTION, "channel", 32 + 16 - 1),
+        (DEPTHWISE, "matrix", 16 + 144 - 16),
+        (DEPTHWISE, "channel", 16 + 16 - 16),
+        (nn.Conv1d(4, 6, 5, groups=2), "matrix", 6 + 20 - 2),
+        (nn.Conv3d(4, 6, 2, groups=2), "channel", 6 + 4 - 2),
+    ],
+)
+def test_statement_3_tree_sizes_are_those_of_the_trees_themselves(layer, view, tree):
+    assert zimp.tree_sizes(layer, view=view) == {"weight": (layer.weight.numel(), tree)}
+    graph = zimp.layer_graph(layer.weight, view=view, groups=getattr(layer, "groups", 1))
+    assert len(zimp.spanning_forest(*graph)) == tree
+
+
+def test_statement_3_the_critical_compression_of_the_views_of_parameters():
+    size, matrix = zimp.tree_sizes(CONVOLUTION)["weight"]
+    size, channel = zimp.tree_sizes(CONVOLUTION, view="channel")["weight"]
+    assert size / matrix == 32 * 16 * 9 / (32 + 16 * 9 - 1)
+    assert size / channel == 32 * 16 * 9 / (32 + 16 - 1)
+
+
+@pytest.mark.parametrize("view", ["matrix", "channel"])
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_statement_3_groups_are_components_that_are_never_joined(view, groups):
+    conv = nn.Conv2d(8, 12, 3, groups=groups)
+    forest = zimp.spanning_forest(*zimp.layer_graph(conv.weight, view=view, groups=groups))
+    m, n = forest.shape
+    assert (m, n) == (12, 8 * (9 if view == "matrix" else 1))
+    assert forest.n_components == groups
+    assert len(forest) == m + n - groups
+    assert (forest.rows // (m // groups) == forest.cols // (n // groups)).all()
+
+
+def glued(weight, mask):
+    """The weights of a maximum spanning forest of channels that keeps all parallel edges."""
+    edges = ((("out", edge[0]), ("in", edge[1]), abs(weight[edge])) for edge in np.ndindex(weight.shape) if mask[edge])
+    return [value for *_, value in forest_edges(edges)]
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 3), st.integers(0, 99), st.sampled_from([0.1, 0.5, 1]))
+def test_statement_3_the_channel_graph_is_the_matrix_graph_with_each_input_channel_glued(
+    out, width, kernel, seed, density
+):
+    rng = np.random.default_rng(seed)
+    weight = rng.normal(size=(out, width, kernel, kernel))
+    mask = rng.random(weight.shape) < density
+    channel = zimp.spanning_forest(*zimp.layer_graph(weight, mask, view="channel"))
+    assert channel.values.tolist() == glued(weight, mask)
+    tree = zimp.spanning_forest(*zimp.layer_graph(weight, mask)).mask.reshape(weight.shape)
+    assert glued(weight, tree) == channel.values.tolist()  # a tree of the matrix holds one of its quotient
+
+
+# 4. Magnitude pruning is a prefix of Kruskal
+
+
+@given(WEIGHTS, st.data())
+def test_statement_4_the_tree_of_the_k_heaviest_weights_is_a_prefix_of_the_tree(weights, data):
+    keep = data.draw(st.integers(1, weights.size))
+    kept = zimp.magnitude_mask(weights, keep)
+    full, part = zimp.spanning_forest(weights), zimp.spanning_forest(weights, kept)
+    assert len(part) == sum(weights.shape) - zimp.count_components(kept)
+    assert part.rows.tolist() == full.rows[: len(part)].tolist()
+    assert part.cols.tolist() == full.cols[: len(part)].tolist()
+    assert (full.mask & kept).sum() == len(part)
+
+
+@given(WEIGHTS, st.data())
+def test_statement_4_the_kept_diagram_is_the_full_one_cut_off_at_the_pruning_threshold(weights, data):
+    keep = data.draw(st.integers(1, weights.size))
+    kept = zimp.magnitude_mask(weights, keep)
+    full = zimp.persistence_diagram(weights, essential=False)[:, 1]
+    part = zimp.persistence_diagram(weights, kept, essential=False)[:, 1]
+    threshold = 1 - np.abs(weights)[kept].min() / (np.abs(weights).max() or 1)
+    assert part.tolist() == full[: len(part)].tolist()
+    assert (part <= threshold).all() and (full[len(part) :] >= threshold).all()
+
+
+# 5. The square-root law
+
+
+@pytest.mark.parametrize(("m", "n"), [(1, 4), (2, 2), (2, 5), (3, 3), (3, 4)])
+def test_statement_5_the_retention_bound_is_the_least_rank_of_any_k_edges(m, n):
+    """The rank of a set of edges, its number of tree edges, is that of its incidence matrix."""
+    incidence = np.hstack([np.kron(np.eye(m), np.ones((n, 1))), np.kron(np.ones((m, 1)), np.eye(n))])
+    subsets = np.array(list(itertools.product([0, 1], repeat=m * n)))
+    ranks = np.linalg.matrix_rank(subsets[:, :, None] * incidence)
+    for kept in range(m * n + 1):
+        assert zimp.retention_bound(kept, m, n) == ranks[subsets.sum(axis=1) == kept].min()
+
+
+@given(SIZES, SIZES, st.data())
+def test_statement_5_the_retention_bound_is_at_least_two_roots_less_one(m, n, data):
+    kept = data.draw(st.integers(0, m * n))
+    bound = zimp.retention_bound(kept, m, n)
+    assert bound >= 2 * math.sqrt(kept) - 1 - 1e-12
+    assert bound == zimp.retention_bound(kept, n, m)
+    blocks = [a + b - 1 for a in range(1, m + 1) for b in range(1, n + 1) if a * b >= kept]
+    assert bound == (min(blocks) if kept else 0)
+
+
+@given(SIZES, SIZES, st.integers(0, 99), st.data())
+def test_statement_5_no_edges_have_less_rank_be_they_random_or_in_blocks(m, n, seed, data):
+    rng = np.random.default_rng(seed)
+    mask = rng.random((m, n)) < data.draw(st.sampled_from([0, 0.05, 0.5]))
+    corner = 0, 0
+    for _ in range(data.draw(st.integers(0, 3))):  # full blocks down the diagonal: dense where they are, and apart
+        size = data.draw(st.integers(0, m - corner[0])), data.draw(st.integers(0, n - corner[1]))
+        corner, before = (corner[0] + size[0], corner[1] + size[1]), corner
+        mask[before[0] : corner[0], before[1] : corner[1]] = True
+    assert m + n - components(mask) >= zimp.retention_bound(int(mask.sum()), m, n)
+
+
+@given(st.integers(1, 30), st.integers(1, 30))
+def test_statement_5_a_full_block_attains_the_bound(a, b):
+    weights = np.random.default_rng(0).uniform(0, 1, size=(30, 30))
+    weights[:a, :b] += 1
+    kept = zimp.magnitude_mask(weights, keep=a * b)
+    bound = zimp.retention_bound(a * b, 30, 30)
+    assert zimp.spanning_forest(weights).mask[kept].sum() == a + b - 1 >= bound
+    if abs(a - b) <= 1:
+        assert a + b - 1 == bound
+
+
+@pytest.mark.parametrize("density", [0.01, 0.1, 0.5])
+def test_statement_5_magnitude_pruning_keeps_about_the_root_of_the_density_of_a_square_layer(density):
+    n = 1000
+    assert zimp.retention_bound(round(density * n * n), n, n) / (2 * n - 1) == pytest.approx(density**0.5, abs=1e-3)
+
+
+def test_statement_5_the_three_shares_of_a_gaussian_layer():
+    weights, keep = gaussian(300, 784), round(0.05 * 300 * 784)
+    tree = zimp.spanning_forest(weights).mask
+    rng = np.random.default_rng(0)
+    random = np.mean([zimp.random_mask(weights, keep, generator=rng)[tree].mean() for _ in range(20)])
+    assert zimp.magnitude_mask(weights, keep)[tree].mean() == 1
+    assert zimp.retention_bound(keep, 300, 784) == 216 == pytest.approx(0.199 * 1083, abs=1)
+    assert random == pytest.approx(0.05, abs=4 * math.sqrt(0.05 / 1083 / 20))
+
+
+# 6. The coupon-collector threshold
+
+
+def test_statement_6_the_connectivity_density_of_lenets_first_layer():
+    density = zimp.connectivity_density(300, 784)
+    assert density == pytest.approx(0.0234, abs=5e-5)
+    assert 1 / density == pytest.approx(43, abs=0.5)
+    assert zimp.critical_compression(300, 784) == pytest.approx(217, abs=0.5)
+
+
+@given(st.integers(3, 2000), st.integers(3, 2000), st.floats(0.01, 0.99))
+def test_statement_6_the_density_solves_the_equation_of_isolated_neurons(m, n, probability):
+    density = zimp.connectivity_density(m, n, probability)
+    assert density == zimp.connectivity_density(n, m, probability)
+    expected = math.exp(-(m * math.exp(-density * n) + n * math.exp(-density * m)))
+    assert density == 1 and expected <= probability or expected == pytest.approx(probability)
+
+
+@pytest.mark.parametrize("n", [100, 1000, 10000])
+def test_statement_6_magnitude_alone_costs_half_a_logarithm_in_a_square_layer(n):
+    price = zimp.critical_compression(n, n) * zimp.connectivity_density(n, n)
+    assert price == pytest.approx(math.log(2.9 * n) / 2, rel=0.01)
+
+
+def densities_at_which_layers_fall_apart(m, n, trials):
+    """Of random layers, the least density at which magnitude pruning leaves them in one piece."""
+    layers = (np.random.default_rng(seed).random((m, n)) for seed in range(trials))
+    return np.array([(weights >= zimp.spanning_forest(weights).values[-1]).mean() for weights in layers])
+
+
+@pytest.mark.parametrize(("m", "n"), [(300, 784), (100, 300), (60, 80)])
+def test_statement_6_a_random_layer_of_that_density_is_connected_that_often(m, n):
+    trials = 200
+    densities = densities_at_which_layers_fall_apart(m, n, trials)
+    for probability in (0.1, 0.5, 0.9):
+        share = (densities <= zimp.connectivity_density(m, n, probability)).mean()
+        # four standard deviations of the share, and 0.08 for the limit law: exp(-d n) is not yet (1 - d)**n
+        assert abs(share - probability) < 4 * math.sqrt(probability * (1 - probability) / trials) + 0.08
+    assert np.median(densities) == pytest.approx(zimp.connectivity_density(m, n), rel=0.07)
+
+
+def test_statement_6_is_too_careful_for_10x100_by_what_the_docstring_says():
+    densities = densities_at_which_layers_fall_apart(10, 100, trials=400)
+    assert zimp.connectivity_density(10, 100) == pytest.approx(0.50, abs=0.005)
+    assert np.median(densities) == pytest.approx(0.39, abs=0.02)
+    assert (densities <= 0.50).mean() > 0.85
+
+
+# 7. Topological pruning
+
+
+@st.composite
+def layers_and_sizes(draw):
+    """Weights, a mask, and how many of them to keep, at least a forest."""
+    weights, mask = draw(layers())
+    exists = present(weights, mask)
+    forest = sum(weights.shape) - components(exists)
+    return weights, draw(st.integers(forest, int(exists.sum()))), mask
+
+
+@given(layers_and_sizes())
+def test_statement_7_topological_pruning_keeps_the_diagram(layer):
+    weights, keep, mask = layer
+    kept = zimp.topological_mask(weights, keep, mask)
+    assert np.array_equal(zimp.persistence_diagram(weights, kept), zimp.persistence_diagram(weights, mask))
+
+
+@given(layers_and_sizes())
+def test_statement_7_topological_pruning_keeps_the_tree_and_the_heaviest_others(layer):
+    weights, keep, mask = layer
+    tree = zimp.spanning_forest(weights, mask).mask
+    others = zimp.magnitude_mask(weights, keep - int(tree.sum()), present(weights, mask) & ~tree)
+    assert np.array_equal(zimp.topological_mask(weights, keep, mask), tree | others)
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (2, 4), (3, 3)])
+@pytest.mark.parametrize("values", [np.arange(9) ** 2, [0, 1, 1, 2, 2, 2, 3, 3, 3], [0] * 4 + [1] * 5])
+def test_statement_7_no_mask_that_preserves_h0_keeps_more_magnitude(shape, values):
+    m, n = shape
+    weights = np.random.default_rng(0).permutation(values)[: m * n].reshape(shape).astype(float)
+    diagram = zimp.persistence_diagram(weights)
+    preserving = [mask for mask in all_masks(shape) if np.array_equal(zimp.persistence_diagram(weights, mask), diagram)]
+    for keep in range(m + n - 1, m * n + 1):
+        best = max(weights[mask].sum() for mask in preserving if mask.sum() == keep)
+        assert weights[zimp.topological_mask(weights, keep)].sum() == best
+
+
+@given(layers_and_sizes())
+def test_statement_7_topological_and_magnitude_pruning_differ_by_as_many_swaps_as_the_layer_gains_pieces(layer):
+    """For a layer in one piece that is ``beta0 - 1``."""
+    weights, keep, mask = layer
+    by_magnitude, by_topology = zimp.magnitude_mask(weights, keep, mask), zimp.topological_mask(weights, keep, mask)
+    swaps = zimp.count_components(by_magnitude) - zimp.count_components(present(weights, mask))
+    assert (by_topology & ~by_magnitude).sum() == (by_magnitude & ~by_topology).sum() == swaps
+
+
+def test_statement_7_there_are_swaps_once_the_layer_of_magnitude_pruning_falls_apart():
+    weights = gaussian(30, 40)
+    swaps = [
+        int((zimp.topological_mask(weights, keep) & ~zimp.magnitude_mask(weights, keep)).sum()) for keep in (600, 69)
+    ]
+    assert swaps[0] == 0 and swaps[1] > 5
+
+
+@given(WEIGHTS, st.data())
+def test_statement_7_no_neuron_loses_its_last_weight(weights, data):
+    kept = zimp.topological_mask(weights, data.draw(st.integers(sum(weights.shape) - 1, weights.size)))
+    assert kept.any(axis=0).all() and kept.any(axis=1).all()
+    assert zimp.count_components(kept) == 1
+
+
+@given(layers())
+def test_statement_7_fewer_weights_than_the_tree_has_are_refused_with_both_numbers(layer):
+    weights, mask = layer
+    tree = len(zimp.spanning_forest(weights, mask))
+    assert zimp.topological_mask(weights, tree, mask).sum() == tree
+    if tree:
+        with pytest.raises(ValueError, match=f"keep={tree - 1} is below the {tree} weights of a spanning tree"):
+            zimp.topological_mask(weights, tree - 1, mask)
+
+
+@pytest.mark.parametrize("retrain", [False, True], ids=["weights stay", "weights change"])
+def test_statement_7_level_after_level_ends_at_a_bare_tree(retrain):
+    torch.manual_seed(0)
+    model, masks, sizes = nn.Linear(20, 12), None, []
+    with pytest.raises(ValueError, match="below the 31 weights of a spanning tree of a 12x20 layer"):
+        while True:
+            masks = zimp.prune(model, masks, 0.3, criterion="topological")
+            sizes.append(int(masks["weight"].sum()))
+            assert zimp.count_components(masks["weight"]) == 1
+            if retrain:
+                nn.init.normal_(model.weight)
+    assert sizes == [168, 118, 83, 58, 41, 31]
+
+
+# 8. Stability
+
+
+def diagram_in_unit(forest, scale):
+    """The diagram of a forest with another layer's unit for its weights."""
+    deaths = np.append(1 - forest.values / scale, np.full(forest.n_components, np.inf))
+    return np.column_stack([np.zeros_like(deaths), deaths])
+
+
+def bottleneck(one, other):
+    """By Hera, exactly; it wants no points on the diagonal, which cost nothing. Compared with :func:`in_order`."""
+    hera = pytest.importorskip("gudhi.hera")
+    found = hera.bottleneck_distance(*(diagram[diagram[:, 1] > 0] for diagram in (one, other)), 0)
+    assert found == pytest.approx(in_order(one, other), abs=1e-12)
+    return found
+
+
+def in_order(one, other):
+    """All births are 0: for the best k the k largest deaths are matched in order, all others with the diagonal.
+
+    If a death on the diagonal is larger than a matched one, it takes its place where its partner is larger still, and
+    otherwise all three go to the diagonal: neither costs more.
+    """
+    if np.isinf(one).sum() != np.isinf(other).sum():
+        return np.inf
+    a, b = (np.sort(diagram[np.isfinite(diagram[:, 1]), 1])[::-1] for diagram in (one, other))
+    return min(
+        np.concatenate([np.abs(a[:k] - b[:k]), a[k:] / 2, b[k:] / 2]).max(initial=0)
+        for k in range(min(len(a), len(b)) + 1)
+    )
+
+
+@pytest.mark.parametrize(
+    "one, other, expected",
+    [
+        ([0.28, 0.37, 0.4875, 0.51], [1, 1, 1, 1], 0.5),
+        ([0.1, 0.1, 0.1, 0.6], [0.6, 0.6, 0.7, 1], 0.4),
+        ([0.2, 0.2], [0.2, 0.2], 0),
+        ([], [], 0),
+    ],
+    ids=["with e=0", "with every e", "equal", "empty"],
+)
+def test_the_bottleneck_distance_is_right_where_gudhi_3_13_is_wrong(one, other, expected):
+    """``gudhi.bottleneck_distance``: 0.5125 with e=0; 0.5 with any e; 1e-308 by default. See GUDHI's PR 1367."""
+    diagrams = [np.column_stack([np.zeros(len(deaths)), deaths]) for deaths in (one, other)]
+    assert bottleneck(*diagrams) == pytest.approx(expected, abs=1e-12)
+
+
+def distance(weights, pruned_weights, pruned_mask=None):
+    """The bottleneck distance between the diagrams of a layer and of what is left of it."""
+    full, part = zimp.spanning_forest(weights), zimp.spanning_forest(pruned_weights, pruned_mask)
+    diagrams = [diagram_in_unit(forest, full.scale or 1) for forest in (full, part)]
+    found = bottleneck(*diagrams)
+    if full.n_components == part.n_components:  # persim leaves out what never dies
+        persim = pytest.importorskip("persim")
+        assert persim.bottleneck(*(diagram[np.isfinite(diagram[:, 1])] for diagram in diagrams)) == pytest.approx(found)
+    return found
+
+
+def heaviest_pruned(weights, mask):
+    return np.abs(weights[~mask]).max(initial=0) / (np.abs(weights).max() or 1)
+
+
+@given(WEIGHTS, st.data())
+def test_statement_8_the_diagram_moves_no_further_than_the_heaviest_weight_set_to_zero(weights, data):
+    mask = data.draw(arrays(bool, weights.shape))
+    assert distance(weights, np.where(mask, weights, 0)) <= heaviest_pruned(weights, mask) + 1e-9
+
+
+@given(WEIGHTS, st.integers(0, 99), st.sampled_from([0, 0.2, 0.6]))
+def test_statement_8_nor_than_the_heaviest_weight_pruned_while_the_layer_stays_in_one_piece(weights, seed, density):
+    rng = np.random.default_rng(seed)
+    mask = zimp.spanning_forest(rng.random(weights.shape)).mask | (rng.random(weights.shape) < density)
+    assert distance(weights, weights, mask) <= heaviest_pruned(weights, mask) + 1e-9
+
+
+def test_statement_8_is_sharp():
+    assert distance([[1.0, 0.3]], [[1.0, 0.0]]) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_statement_8_the_distance_is_0_iff_a_maximum_spanning_tree_is_kept_and_infinite_if_the_layer_falls_apart(seed):
+    weights = np.random.default_rng(seed).integers(1, 3 + seed, size=(2, 4)).astype(float)
+    trees = heaviest_trees(weights)
+    for mask in all_masks(weights.shape):
+        absent, zeroed = distance(weights, weights, mask), distance(weights, weights * mask)
+        preserved = any((mask >= tree).all() for tree in trees)
+        assert (absent == 0) == (zeroed == 0) == preserved
+        assert (absent == np.inf) == (components(mask) > 1)
+        assert np.isfinite(zeroed)
+        assert absent == zeroed or absent == np.inf
+
+
+@pytest.mark.parametrize("keep", [2000, 800, 400, 139])
+def test_statement_8_magnitude_pruning_moves_the_diagram_and_topological_pruning_does_not(keep):
+    weights = gaussian(60, 80)
+    by_magnitude, by_topology = zimp.magnitude_mask(weights, keep), zimp.topological_mask(weights, keep)
+    assert distance(weights, weights, by_topology) == 0
+    moved = distance(weights, np.where(by_magnitude, weights, 0))
+    assert (moved > 0) == (zimp.count_components(by_magnitude) > 1)
+    assert moved <= heaviest_pruned(weights, by_magnitude) < 1
+
+
+# 9. Neural persistence and its conventions
+
+
+def test_statement_9_the_published_check_values():
+    assert zimp.neural_persistence(-np.ones((2, 4))) == pytest.approx(0.4472135955, abs=1e-10)
+    assert zimp.neural_persistence(-np.ones((2, 2))) == pytest.approx(0.5773502692, abs=1e-10)
+
+
+ORDERS = st.sampled_from([1, 1.5, 2, 3])
+
+
+@given(layers(), ORDERS, st.sampled_from([1, 2.5]))
+def test_statement_9_neural_persistence_is_the_p_norm_of_either_convention(layer, p, enlarged):
+    weights, mask = layer
+    m, n = weights.shape
+    values = np.array([value for *_, value in kruskal(weights, mask)])
+    c, scale = m + n - len(values), enlarged * (values.max(initial=0) or 1)
+    total = ((1 - values / scale) ** p).sum()
+    given = {"p": p, "scale": scale}
+    assert zimp.neural_persistence(weights, mask, **given, normalized=False) == pytest.approx((c + total) ** (1 / p))
+    assert zimp.neural_persistence(weights, mask, **given) == pytest.approx(((c + total) / (m + n - 1)) ** (1 / p))
+    given["convention"] = "balwani"
+    assert zimp.neural_persistence(weights, mask, **given, normalized=False) == pytest.approx(total ** (1 / p))
+    if m + n > 2:
+        assert zimp.neural_persistence(weights, mask, **given) == pytest.approx((total / (m + n - 2)) ** (1 / p))
+
+
+@given(WEIGHTS.filter(np.any), ORDERS)
+def test_statement_9_the_cut_property_bounds_the_total_persistence(weights, p):
+    """A neuron's heaviest edge is in the tree; the heaviest edge of the layer, which persists 0, counts for two."""
+    relative = np.abs(weights) / np.abs(weights).max()
+    total = zimp.neural_persistence(relative, p=p, convention="balwani", normalized=False) ** p
+    heaviest = np.concatenate([relative.max(axis=0), relative.max(axis=1)])
+    assert ((1 - heaviest) ** p).sum() - 1e-9 <= total <= sum(weights.shape) - 2 + 1e-9
+
+
+def test_statement_9_both_bounds_are_attained():
+    star, lone_edge = [[1.0, 0.5, 0.25]], [[1.0, 0.0], [0.0, 0.0]]
+    options = {"p": 1, "convention": "balwani", "normalized": False}
+    assert zimp.neural_persistence(star, **options) == 0.5 + 0.75  # of the three leaves: 0, 0.5 and 0.75
+    assert zimp.neural_persistence(lone_edge, **options) == 2
+
+
+@given(layers(), ORDERS, st.sampled_from(["rieck", "balwani"]))
+def test_statement_9_neural_persistence_is_that_of_the_transposed_layer(layer, p, convention):
+    weights, mask = layer
+    transposed = weights.T, None if mask is None else mask.T
+    options = {"p": p, "convention": convention, "normalized": False}
+    assert zimp.neural_persistence(weights, mask, **options) == zimp.neural_persistence(*transposed, **options)
+
+
+# 10. The zeta(3) null model
+
+
+ZETA = 2 * 1.2020569031595943
+
+
+def total_persistence(weights):
+    return zimp.neural_persistence(weights, p=1, convention="balwani", normalized=False)
+
+
+def rectangle(m, n, terms=150):
+    """The limit for uniform layers of the proportions of ``m x n``: the expected number of components that are trees of
+    a outputs and b inputs, of which ``K_ab`` has ``a**(b - 1) b**(a - 1)``, at all densities together."""
+    sizes = ((a, k - a) for k in range(2, terms) for a in range(1, k))
+    logarithms = (
+        a * math.log(m) + b * math.log(n) - math.lgamma(a + 1) - math.lgamma(b + 1) + math.lgamma(a + b)
+        + (b - 1) * math.log(a) + (a - 1) * math.log(b) - (a + b) * math.log(a * n + b * m)
+        for a, b in sizes
+    )  # fmt: skip
+    return m / n + n / m + sum(map(math.exp, logarithms))
+
+
+@pytest.mark.parametrize(("n", "trials"), [(64, 300), (128, 200), (256, 100), (512, 80)])
+def test_statement_10_the_total_persistence_of_uniform_square_layers_tends_to_2_zeta_3(n, trials):
+    totals = [total_persistence(np.random.default_rng(seed).random((n, n))) for seed in range(trials)]
+    error = np.std(totals) / math.sqrt(trials)
+    assert error < 0.02
+    assert ZETA == pytest.approx(2.404113, abs=1e-6)
+    assert np.mean(totals) + 4.4 / n == pytest.approx(ZETA, abs=3 * error)  # n = 64 is still 0.07 below its limit
+
+
+def test_statement_10_holds_for_layers_straight_from_their_default_initialisation():
+    torch.manual_seed(0)
+    totals = [total_persistence(nn.Linear(512, 512).weight) for _ in range(80)]
+    assert np.mean(totals) == pytest.approx(ZETA, abs=3 * np.std(totals) / math.sqrt(80) + 4.4 / 512)
+    assert total_persistence(nn.Linear(1024, 1024).weight) == pytest.approx(2.398, abs=4 * 0.053)
+
+
+def test_statement_10_rectangular_layers_have_another_constant():
+    torch.manual_seed(0)
+    totals = [total_persistence(nn.Linear(784, 300).weight) for _ in range(80)]
+    assert rectangle(1, 1) == pytest.approx(ZETA, abs=1e-4)
+    assert rectangle(300, 784) == pytest.approx(3.3615, abs=1e-4)
+    assert np.mean(totals) == pytest.approx(rectangle(300, 784), abs=3 * np.std(totals) / math.sqrt(80) + 0.01)
+    assert abs(np.mean(totals) - 3.38) < np.std(totals)  # the one layer of which the theory tells
+
+
+def test_statement_10_gaussian_layers_are_not_universal():
+    totals = {n: [total_persistence(gaussian(n, n, seed=seed)) for seed in range(5)] for n in (256, 512, 1024)}
+    means = [np.mean(totals[n]) for n in totals]
+    assert means[1] > 1.6 * means[0] and means[2] > 1.6 * means[1]  # they grow with the layer
+    assert min(totals[1024]) - np.std(totals[1024]) < 600.8 < max(totals[1024])
+    assert np.std(totals[1024]) > 20  # with the maximum of the layer
+
+
+# 11. The stitched network
+
+
+@st.composite
+def chains(draw):
+    """The weights of a chain of dense layers, all distinct, and masks, or None."""
+    widths = draw(st.lists(st.integers(1, 6), min_size=2, max_size=6))
+    rng = np.random.default_rng(draw(st.integers(0, 999)))
+    weights = [rng.normal(size=(out, width)) for width, out in itertools.pairwise(widths)]
+    density = draw(st.sampled_from([None, 0.3, 0.8]))
+    return weights, density and [rng.random(weight.shape) < density for weight in weights]
+
+
+@given(chains())
+def test_statement_11_one_tree_over_all_neurons_needs_fewer_weights_than_a_tree_a_layer(chain):
+    weights, _ = chain
+    widths = [weights[0].shape[1], *map(len, weights)]
+    stitched = len(zimp.spanning_forest(*zimp.stitched_graph(weights)))
+    by_layer = sum(len(zimp.spanning_forest(weight)) for weight in weights)
+    assert stitched == sum(widths) - 1
+    assert by_layer == sum(before + after - 1 for before, after in itertools.pairwise(widths))
+    assert by_layer - stitched == sum(width - 1 for width in widths[1:-1])
+
+
+@given(chains())
+def test_statement_11_the_stitched_tree_is_that_of_the_union_and_contained_in_the_trees_of_the_layers(chain):
+    weights, masks = chain
+    edges = [
+        ((layer + 1, i), (layer, j), abs(weight[i, j]))
+        for layer, weight in enumerate(weights)
+        for i, j in np.argwhere(present(weight, masks and masks[layer])).tolist()
+    ]
+    stitched = zimp.spanning_forest(*zimp.stitched_graph(weights, masks))
+    assert stitched.values.tolist() == [value for *_, value in forest_edges(edges)]
+    trees = [zimp.spanning_forest(weight, masks and masks[layer]).values for layer, weight in enumerate(weights)]
+    assert set(stitched.values) <= set(np.concatenate(trees))  # all weights differ, so that they name their edges
+
+
+def test_statement_11_lenet_needs_398_weights_fewer():
+    model = zimp.lenet_300_100()
+    assert len(zimp.spanning_forest(*zimp.stitched_graph(zimp.prunable(model).values()))) == 784 + 300 + 100 + 10 - 1
+    assert sum(tree for _, tree in zimp.tree_sizes(model).values()) - 1193 == 299 + 99

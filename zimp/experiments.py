@@ -1,0 +1,367 @@
+"""The sweeps behind the book's measurements: every method with every seed, kept as one small file each.
+
+``python -m zimp.experiments`` reruns them all, ``python -m zimp.experiments levels_conv --jobs 2`` one of them. A sweep
+is one line of ``SWEEPS``. There are two kinds:
+
+* *one shot*: train once, then prune to each of many densities, and count what is left of the spanning tree. The methods
+  are what the weights are: trained, the same shuffled, the initial ones; and the trained tree under a random mask.
+* *levels*: train, prune, rewind, level after level, by each of the rules in ``RULES``. At each level all rules have the
+  same number of weights in all (but for rounding), that of topological pruning, so that they can be compared seed by
+  seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from .data import load_data
+from .imp import iterative_magnitude_pruning, train, versions
+from .layers import layer_graph, prunable, tree_sizes
+from .models import lenet_300_100, small_conv
+from .pruning import magnitude_mask, prune, random_mask, topological_mask
+from .topology import count_components, safe_density, spanning_forest
+
+__all__ = ["NETWORKS", "RULES", "SWEEPS", "Sweep", "Results", "run", "topological_sizes"]
+
+NETWORKS = {"mlp": partial(lenet_300_100, in_features=64), "conv": small_conv}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One sweep: for each method and seed, a network trained for ``steps`` and pruned ``levels`` times at ``rate``."""
+
+    network: str
+    methods: tuple[str, ...]
+    levels: int
+    steps: int
+    seeds: tuple[int, ...] = tuple(range(10))
+    rate: float = 0.2
+    rewind: int = 0
+    batch_size: int = 60
+    data: str = "digits"
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the configuration: results that carry another one are of another sweep."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def layerwise_magnitude(model, masks, sizes, generator):
+    """IMP: every layer keeps the same share of its remaining weights, the largest."""
+    keep = _same_share(masks, sizes)
+    return {name: magnitude_mask(weight, keep[name], masks[name]) for name, weight in prunable(model).items()}
+
+
+def global_magnitude(model, masks, sizes, generator):
+    """Global IMP: the network keeps its largest weights, wherever they are."""
+    if _share(masks, sizes) == 1:  # every layer of T-IMP is a bare tree
+        return masks
+    return prune(model, masks, rate=1 - _share(masks, sizes), scope="global")
+
+
+def topological(model, masks, sizes, generator):
+    """T-IMP: every layer keeps its maximum spanning tree, then its largest weights."""
+    return {name: topological_mask(weight, sizes[name], masks[name]) for name, weight in prunable(model).items()}
+
+
+def magnitude_with_budget(model, masks, sizes, generator):
+    """As many weights in each layer as T-IMP, but the largest ones."""
+    return {name: magnitude_mask(weight, sizes[name], masks[name]) for name, weight in prunable(model).items()}
+
+
+def random_tree(model, masks, sizes, generator):
+    """As T-IMP, but the tree is that of random numbers in place of the weights, drawn anew at each level."""
+    chosen = {}
+    for name, weight in prunable(model).items():
+        mask = masks[name]
+        numbers = torch.rand(weight.shape, dtype=torch.float64, generator=generator)
+        tree = topological_mask(numbers, sum(_graph_shape(weight)) - 1, mask)
+        chosen[name] = tree | magnitude_mask(weight, sizes[name] - int(tree.sum()), mask & ~tree)
+    return chosen
+
+
+def layerwise_random(model, masks, sizes, generator):
+    """Every layer keeps the same share of its remaining weights, drawn at random."""
+    keep = _same_share(masks, sizes)
+    return {name: random_mask(weight, keep[name], masks[name], generator) for name, weight in prunable(model).items()}
+
+
+RULES = {
+    "magnitude": layerwise_magnitude,
+    "global": global_magnitude,
+    "topological": topological,
+    "budget": magnitude_with_budget,
+    "random_tree": random_tree,
+    "random": layerwise_random,
+}
+
+ONE_SHOT = ("trained", "shuffled", "initial", "random_mask")
+
+SWEEPS = {
+    # name                  network methods       levels     steps of each training
+    "one_shot_mlp": Sweep("mlp", ONE_SHOT, levels=25, steps=150),
+    "one_shot_conv": Sweep("conv", ONE_SHOT, levels=15, steps=300),
+    "levels_mlp": Sweep("mlp", tuple(RULES), levels=20, steps=150),
+    "levels_conv": Sweep("conv", tuple(RULES), levels=15, steps=300),
+}
+
+
+@dataclass
+class Results:
+    """What a sweep measured.
+
+    Attributes
+    ----------
+    sweep : dict
+        The configuration, the seeds among it.
+    fingerprint : str
+        Of the configuration, see ``Sweep.fingerprint``.
+    made : dict
+        The date, the machine, the versions.
+    values : dict
+        By method and by quantity, a list for each seed of a number for each level. Quantities of a layer are named
+        ``layer/quantity``; what they mean says :class:`zimp.Record`. Shares are rounded to six decimals.
+    """
+
+    sweep: dict
+    fingerprint: str
+    made: dict
+    values: dict[str, dict[str, list]]
+
+    def curve(self, method, quantity, layer=None) -> np.ndarray:
+        """One quantity of one method, an array of shape ``(seeds, levels + 1)``.
+
+        Raises
+        ------
+        ValueError
+            For a method or a quantity that was not measured.
+        """
+        key = quantity if layer is None else f"{layer}/{quantity}"
+        if key not in self.values.get(method, ()):
+            raise ValueError(f"no {key!r} of {method!r} here; there are {', '.join(self.values)}, with "
+                             f"{', '.join(next(iter(self.values.values())))}")  # fmt: skip
+        return np.array(self.values[method][key])
+
+    def save(self, path):
+        """Write to a JSON file of one line for each method and quantity."""
+        text = json.dumps(asdict(self), indent=1)
+        head, _ = text.split('\n "values": ')
+        methods = [
+            f'  {json.dumps(method)}: {{\n' + ",\n".join(
+                f"   {json.dumps(key)}: {json.dumps(value)}" for key, value in quantities.items()
+            ) + "}"
+            for method, quantities in self.values.items()
+        ]  # fmt: skip
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(head + '\n "values": {\n' + ",\n".join(methods) + "}\n}\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path) -> Results:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        ValueError
+            For a file that holds no results.
+        """
+        try:
+            return cls(**json.loads(Path(path).read_text(encoding="utf-8")))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path} holds no results of a sweep ({error})") from None
+
+
+def run(sweep, *, jobs=1, progress=False) -> Results:
+    """Run a sweep.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        For a part of one, ``dataclasses.replace(SWEEPS[name], seeds=(0,))``. A seed gives the same numbers whatever
+        the other seeds and methods are.
+    jobs : int
+        Processes to use at a time, each with one thread.
+    progress : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    Results
+
+    Raises
+    ------
+    ValueError
+        For a network or a method that is unknown, or as :func:`zimp.iterative_magnitude_pruning`.
+
+    Examples
+    --------
+    >>> from zimp import experiments
+    >>> sweep = experiments.Sweep("mlp", ("magnitude", "topological"), levels=2, steps=20, seeds=(0, 1))
+    >>> experiments.run(sweep).curve("topological", "kept").tolist()
+    [[50200, 40160, 32128], [50200, 40160, 32128]]
+    """
+    if sweep.network not in NETWORKS:
+        raise ValueError(f"network={sweep.network!r} is unknown; it is one of {', '.join(NETWORKS)}")
+    if not sweep.methods or not sweep.seeds:
+        raise ValueError(f"methods={sweep.methods} and seeds={sweep.seeds}: a sweep needs at least one of each")
+    if not 0 < sweep.rate < 1:
+        raise ValueError(f"rate={sweep.rate} is not strictly between 0 and 1; 0.2 prunes a fifth of what is left")
+    one_shot = sweep.methods[0] in ONE_SHOT
+    for method in sweep.methods:
+        if method not in (ONE_SHOT if one_shot else RULES):
+            raise ValueError(
+                f"method {method!r} is unknown; it is one of {', '.join(RULES)}, or all are among {', '.join(ONE_SHOT)}"
+            )
+    tasks = [(method, seed) for method in sweep.methods for seed in sweep.seeds]
+    work = Parallel(n_jobs=jobs, return_as="generator")(
+        delayed(_single_threaded)(_one_shot if one_shot else _levels, sweep, *task) for task in tasks
+    )
+    values = {method: {} for method in sweep.methods}
+    for measured, (method, _) in zip(tqdm(work, total=len(tasks), unit="run", disable=not progress), tasks):
+        for quantity, curve in measured.items():
+            values[method].setdefault(quantity, []).append([_short(value) for value in curve])
+    made = {
+        "date": date.today().isoformat(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "versions": versions(),
+    }
+    return Results(json.loads(json.dumps(asdict(sweep))), sweep.fingerprint, made, values)
+
+
+def topological_sizes(model, levels, rate=0.2) -> list[dict[str, int]]:
+    """How many weights topological pruning leaves in each layer at each level: its share, but never less than the tree.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    levels : int
+    rate : float
+
+    Returns
+    -------
+    list of dict of str to int
+        For levels 0 to ``levels``.
+
+    Examples
+    --------
+    >>> import zimp
+    >>> from zimp import experiments
+    >>> experiments.topological_sizes(zimp.lenet_300_100(64), levels=20)[-1]
+    {'fc1.weight': 363, 'fc2.weight': 399, 'output.weight': 109}
+    """
+    trees = tree_sizes(model)
+    sizes = [{name: size for name, (size, _) in trees.items()}]
+    for _ in range(levels):
+        sizes.append({name: max(round((1 - rate) * size), trees[name][1]) for name, size in sizes[-1].items()})
+    return sizes
+
+
+def _single_threaded(work, *task):
+    """Small networks leave a second thread waiting, and the order of sums does not depend on how many there are."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng():
+            return work(*task)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _levels(sweep, method, seed) -> dict[str, list]:
+    build = NETWORKS[sweep.network]
+    sizes = topological_sizes(build(), sweep.levels, sweep.rate)
+
+    def rule(model, masks, level, generator):
+        return RULES[method](model, masks, sizes[level], generator)
+
+    record = iterative_magnitude_pruning(
+        build, load_data(sweep.data), levels=sweep.levels, rate=sweep.rate, criterion=rule, rewind=sweep.rewind,
+        steps=sweep.steps, batch_size=sweep.batch_size, seeds=seed, progress=False,
+    )  # fmt: skip
+    measured = {quantity: record.curve(quantity)[0].tolist() for quantity in ("kept", "test_accuracy")}
+    for layer in record.rows[0]["layers"]:
+        for quantity in ("kept", "beta0", "tree_kept", "dense_tree_kept", "h0_unchanged"):
+            measured[f"{layer}/{quantity}"] = record.curve(quantity, layer)[0].astype(float).tolist()
+    return measured
+
+
+def _one_shot(sweep, method, seed) -> dict[str, list]:
+    torch.manual_seed(seed)
+    model = NETWORKS[sweep.network]()
+    if method != "initial":
+        train(model, None, load_data(sweep.data).train, steps=sweep.steps, seed=seed, batch_size=sweep.batch_size)
+    measured = {}
+    for layer, weight in prunable(model).items():
+        generator = torch.Generator().manual_seed(seed)
+        matrix = layer_graph(weight).weights
+        if method == "shuffled":
+            order = torch.randperm(matrix.size, generator=generator).numpy()
+            matrix = matrix.ravel()[order].reshape(matrix.shape)
+        forest = spanning_forest(matrix)
+        kept, pieces, shares = [], [], []
+        for level in range(sweep.levels + 1):
+            kept.append(round((1 - sweep.rate) ** level * matrix.size))
+            if method == "random_mask":
+                mask = random_mask(matrix, kept[-1], generator=generator)
+            else:
+                mask = magnitude_mask(matrix, kept[-1])
+            pieces.append(count_components(mask))
+            shares.append(float(mask[forest.mask].mean()))
+        measured |= {f"{layer}/kept": kept, f"{layer}/beta0": pieces, f"{layer}/tree_kept": shares}
+        if method != "random_mask":
+            measured[f"{layer}/safe_density"] = [safe_density(matrix)]
+    return measured
+
+
+def _short(value: float) -> float:
+    return int(value) if value == int(value) else round(value, 6)
+
+
+def _share(masks, sizes) -> float:
+    return sum(sizes.values()) / sum(int(mask.sum()) for mask in masks.values())
+
+
+def _same_share(masks, sizes) -> dict[str, int]:
+    share = _share(masks, sizes)
+    return {name: round(share * int(mask.sum())) for name, mask in masks.items()}
+
+
+def _graph_shape(weight) -> tuple[int, int]:
+    return weight.shape[0], weight[0].numel()
+
+
+def main():
+    """Rerun sweeps from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m zimp.experiments", description="Rerun the sweeps of the book.")
+    parser.add_argument("sweeps", nargs="*", metavar="SWEEP", help=f"which; default: all of {', '.join(SWEEPS)}")
+    parser.add_argument("--seeds", type=int, help="number of seeds, from 0 on; default: that of each sweep")
+    parser.add_argument("--jobs", type=int, default=1, help="processes to use at a time; default: 1")
+    parser.add_argument("--output", type=Path, default=Path("book/results"), help="folder; default: %(default)s")
+    arguments = parser.parse_args()
+    if arguments.seeds is not None and arguments.seeds < 1:
+        parser.error(f"--seeds {arguments.seeds} is not a number of seeds, at least 1")
+    for name in arguments.sweeps:
+        if name not in SWEEPS:
+            parser.error(f"no sweep {name!r}; there are {', '.join(SWEEPS)}")
+    for name in arguments.sweeps or SWEEPS:
+        sweep = SWEEPS[name]
+        if arguments.seeds is not None:
+            sweep = replace(sweep, seeds=tuple(range(arguments.seeds)))
+        print(f"{name}: {len(sweep.methods)} methods, {len(sweep.seeds)} seeds, {sweep.levels} levels")
+        run(sweep, jobs=arguments.jobs, progress=True).save(arguments.output / f"{name}.json")
+
+
+if __name__ == "__main__":
+    main()
