@@ -78,8 +78,24 @@ def test_a_chapter_shows_at_most_200_lines_of_code(chapter):
 
 
 def test_sources_are_text_and_hold_no_outputs():
-    sources = {file.suffix for file in BOOK.rglob("*") if file.is_file() and "_build" not in file.parts}
-    assert sources <= {".md", ".yml", ".bib", ".css", ".js", ".svg"}
+    made = {"_build", "dist", "__pycache__"}
+    sources = [file.relative_to(BOOK) for file in BOOK.rglob("*") if file.is_file() and not made & set(file.parts)]
+    assert {file.suffix for file in sources} <= {".md", ".yml", ".bib", ".css", ".js", ".svg", ".json"}
+    assert {file.parent.name for file in sources if file.suffix == ".json"} == {"results"}
+
+
+NOT_PROSE = r"\$\$.*?\$\$|\$[^$]+\$|\{[\w:]+\}`[^`]*`|`[^`]*`"  # mathematics, roles (glue among them), code
+TYPED = r"\d+\.\d\d+|\d+(?:\.\d+)? ?(?:%|per cent|seconds|minutes)|± ?\d|\d ?±"
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_no_measured_number_is_typed_into_the_prose(chapter):
+    """Results come by glue. A number made by hand, in an example or a definition, stands as mathematics."""
+    for cell in jupytext.read(BOOK / f"{chapter}.md").cells:
+        if cell.cell_type == "markdown":
+            typed = re.findall(TYPED, re.sub(NOT_PROSE, " ", cell.source, flags=re.S))
+            allowed = {"95 %", *re.findall(r"\*\*Time\*\* (\d+ minutes)", cell.source)}
+            assert set(typed) <= allowed, cell.source
 
 
 def test_every_page_was_built_and_weighs_at_most_two_and_a_half_megabytes(site):

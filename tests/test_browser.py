@@ -4,13 +4,16 @@ Needs Chromium and npm. The two scripts that the pages load from a CDN are serve
 """
 
 import os
+import re
 import shutil
 import subprocess
+import time
 from io import BytesIO
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
-from test_book import CHAPTERS, PAGES
+from test_book import BOOK, CHAPTERS, PAGES
 
 playwright = pytest.importorskip("playwright.sync_api")
 FLAGS = (
@@ -55,21 +58,22 @@ def visit(browser, modules, site):
     """Open a page of the book; the page comes with the list of what went wrong on it."""
     opened = []
 
-    def serve(route, cdn):
+    def serve(route, cdn, delay):
         url = route.request.url
         for prefix, package in PACKAGES.items():
             if cdn and url.startswith(prefix):
+                time.sleep(delay)
                 return route.fulfill(path=str(modules / package / url.removeprefix(prefix).split("?")[0]))
         return route.continue_() if url.startswith(("file:", "data:", "blob:")) else route.abort()
 
-    def visit(name, theme="light", width=1280, cdn=True, javascript=True):
+    def visit(name, theme="light", width=1280, cdn=True, javascript=True, delay=0):
         page = browser.new_page(
             viewport={"width": width, "height": 900}, color_scheme=theme, java_script_enabled=javascript
         )
         page.problems = []
         page.on("console", lambda message: message.type == "error" and page.problems.append(message.text))
         page.on("pageerror", lambda error: page.problems.append(str(error)))
-        page.route("**/*", lambda route: serve(route, cdn))
+        page.route("**/*", lambda route: serve(route, cdn, delay))
         page.add_init_script(f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')")
         page.goto((site / f"{name}.html").as_uri())
         if cdn and javascript and name in CHAPTERS:
@@ -92,18 +96,17 @@ def test_a_page_opens_without_a_complaint(visit, name, theme):
 
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_every_slider_moved_by_keyboard_changes_its_picture(visit, name):
-    page = visit(name)
-    sliders = page.locator("main [role=slider]")
-    assert sliders.count() >= 1
-    for k in range(sliders.count()):
-        picture = page.locator("main .zimp-explorer").first.locator("img >> visible=true")
-        assert picture.count() == 1
-        before = picture.get_attribute("src")
-        sliders.nth(k).focus()
-        page.keyboard.press("ArrowRight")
-        page.wait_for_function("before => ![...document.querySelectorAll('main .zimp-explorer img')].some("
-                               "i => i.offsetParent && i.src === before)", arg=before)  # fmt: skip
-        assert picture.count() == 1 and picture.get_attribute("alt")
+    explorers = visit(name).locator("main .zimp-explorer")
+    assert explorers.count() >= 1
+    for explorer in explorers.all():
+        picture = explorer.locator("img >> visible=true")
+        sliders = explorer.get_by_role("slider")
+        assert sliders.count() >= 1
+        for slider in sliders.all():
+            before = picture.get_attribute("src")
+            slider.press("ArrowRight")
+            explorer.locator("img >> visible=true").and_(explorer.locator(f'img:not([src="{before}"])')).wait_for()
+            assert picture.count() == 1 and picture.get_attribute("alt")
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -115,12 +118,58 @@ def test_figures_and_explorers_are_dark_in_the_dark_and_light_in_the_light(visit
             assert edge.getextrema()[0] > 230 if theme == "light" else edge.getextrema()[1] < 60, theme
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
+@pytest.mark.parametrize("name", PAGES)
 def test_a_figure_in_the_dark_is_not_empty(visit, name):
     page = visit(name, "dark")
-    for figure in page.locator("main .cell_output img >> visible=true").all():
+    for figure in page.locator("main article img >> visible=true").all():
         darkest, lightest = Image.open(BytesIO(figure.screenshot())).convert("L").getextrema()
         assert lightest - darkest > 120, "lines must stand out from the background"
+
+
+# For each piece of text in the article, unfolded: its contrast by WCAG 2 with what is behind it. Whatever has no letter
+# or digit is a mark, not text.
+CONTRASTS = """() => {
+  document.querySelectorAll("article details").forEach(details => details.open = true);
+  const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const over = (color, background) => {
+    for (const layer of [background, color]) {
+      context.fillStyle = layer;
+      context.fillRect(0, 0, 1, 1);
+    }
+    return `rgb(${context.getImageData(0, 0, 1, 1).data.slice(0, 3).join()})`;
+  };
+  const behind = element => element
+    ? over(getComputedStyle(element).backgroundColor, behind(element.parentElement))
+    : "white";
+  const luminance = color => {
+    const [r, g, b] = color.match(/[0-9]+/g).map(x => x / 255)
+      .map(x => x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  return [...document.querySelectorAll("article *")]
+    .filter(element => element.checkVisibility({ opacityProperty: true, visibilityProperty: true }))
+    .filter(element => [...element.childNodes].some(node => node.nodeType === 3 && /[\\p{L}\\p{N}]/u.test(node.data)))
+    .map(element => {
+      const background = behind(element);
+      const [dark, light] = [over(getComputedStyle(element).color, background), background].map(luminance)
+        .sort((a, b) => a - b);
+      const name = `${element.tagName}.${element.className} in ${element.parentElement.className}`;
+      return [(light + 0.05) / (dark + 0.05), `${name}: ${element.textContent.trim().slice(0, 40)}`];
+    });
+}"""
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("cdn", [True, False])
+def test_text_stands_out_from_a_background_that_is_light_or_dark_as_asked(visit, name, theme, cdn):
+    page = visit(name, theme, cdn=cdn)
+    picture = Image.open(BytesIO(page.screenshot())).convert("L")
+    background = max(picture.getcolors())[1]
+    assert background > 230 if theme == "light" else background < 60
+    contrasts = page.evaluate(CONTRASTS)
+    assert len(contrasts) > 5
+    assert [] == [text for contrast, text in contrasts if contrast < 4.5]
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -131,17 +180,83 @@ def test_nothing_overflows_on_a_phone(visit, name):
 
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_the_still_picture_gives_way_to_the_living_explorer(visit, name):
-    still = visit(name).locator(".zimp-still")
-    still.wait_for(state="hidden")
-    assert still.count() == 1
+    page = visit(name)
+    stills = page.locator(".zimp-still").all()
+    assert len(stills) == page.locator(".zimp-explorer").count()
+    for still in stills:
+        still.wait_for(state="hidden")
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
 @pytest.mark.parametrize("without", ["cdn", "javascript"])
 def test_without_widgets_the_still_picture_stays_and_says_so(visit, name, without):
-    still = visit(name, **{without: False}).locator(".zimp-still")
-    assert still.locator("img").is_visible() and still.locator("img").get_attribute("alt")
-    assert "needs JavaScript" in still.inner_text()
+    stills = visit(name, **{without: False}).locator(".zimp-still").all()
+    assert stills
+    for still in stills:
+        assert still.locator("img").is_visible() and still.locator("img").get_attribute("alt")
+        assert "needs JavaScript" in still.inner_text()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_without_the_cdn_a_page_with_mathematics_says_so(visit, name):
+    page = visit(name, cdn=False)
+    article, note = page.locator("article"), page.get_by_role("note").filter(has_text="Mathematics")
+    mathematics = article.locator(".math").all()
+    assert note.count() == bool(mathematics)
+    assert len(article.inner_text().split()) > 50
+    for formula in mathematics:
+        assert formula.text_content().strip().startswith(("\\(", "\\["))
+    if mathematics:
+        page.emulate_media(media="print")
+        assert note.is_visible()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_with_a_cdn_even_a_slow_one_no_note_is_shown(visit, name):
+    page = visit(name, delay=0.5)
+    if page.locator("article .math").count():
+        page.locator("mjx-container").first.wait_for(state="attached")
+    assert page.locator(".zimp-note").count() == 0
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_picture_on_the_living_page_has_words_for_it(visit, name):
+    pictures = visit(name).locator("main :is(img, [role=img]):not([aria-hidden=true], [aria-hidden=true] *)")
+    words = "picture => (picture.alt || picture.ariaLabel || picture.querySelector('title')?.textContent || '').trim()"
+    for picture in pictures.all():
+        assert picture.evaluate(words), picture.evaluate("picture => picture.outerHTML")
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_slider_says_its_name_and_its_value(visit, name):
+    page = visit(name)
+    for slider in page.locator("main .widget-slider").all():
+        handle = slider.get_by_role("slider", name=slider.locator(".widget-label").inner_text(), exact=True)
+        before = handle.get_attribute("aria-valuetext")
+        assert before == slider.locator(".widget-readout").inner_text()
+        handle.press("ArrowRight")
+        assert before != handle.get_attribute("aria-valuetext") == slider.locator(".widget-readout").inner_text()
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+@pytest.mark.parametrize("cdn", [True, False])
+def test_on_paper_an_explorer_is_one_whole_picture(visit, name, cdn):
+    page = visit(name, "dark", cdn=cdn, width=718)  # A4 with a margin of 1 cm
+    page.emulate_media(media="print")
+    pictures = page.locator(":is(.zimp-explorer, .zimp-still) img >> visible=true")
+    assert pictures.count() == page.locator(".zimp-still").count() >= 1
+    words = ".widget-slider :is(.widget-label, .widget-readout)" if cdn else ".zimp-still figcaption"
+    assert page.locator(words).count() and all(word.is_visible() for word in page.locator(words).all())
+    assert not page.locator("main .slider-container >> visible=true").count()
+    for picture in pictures.all():
+        box = picture.bounding_box()
+        assert 0 <= box["x"] and box["x"] + box["width"] <= 718 and box["height"] < 900
+        assert picture.evaluate("""i => {
+            for (let e = i.parentElement; e !== document.documentElement; e = e.parentElement)
+                if (getComputedStyle(e).overflowX !== "visible" && e.scrollWidth > e.clientWidth) return false;
+            return true;
+        }"""), "no box around it may cut it"  # fmt: skip
+        assert Image.open(BytesIO(picture.screenshot())).convert("L").getpixel((0, 0)) > 230, "paper is white"
 
 
 def test_a_proof_unfolds(visit):
@@ -153,9 +268,16 @@ def test_a_proof_unfolds(visit):
     assert text.is_visible()
 
 
-def test_search_finds_a_term_of_the_notation(site, browser):
-    page = browser.new_page()
-    page.goto((site / "search.html").as_uri() + "?q=filtration")
-    page.locator("#search-results li a").first.wait_for()
-    assert page.locator("#search-results li").count() >= 1
-    page.close()
+def test_search_finds_every_term_of_the_notation(visit):
+    rows = re.findall(r"^\|(.*)", (BOOK / "notation.md").read_text(encoding="utf-8"), flags=re.M)[2:]
+    cells = [re.sub(r"\$.*?\$|\{.*?\}`.*?`|`.*?`", "", row).split("|")[0] for row in rows]
+    terms = [term for cell in cells for term in map(str.strip, re.split("[,;]", cell)) if term]
+    assert "filtration" in terms and len(terms) >= 20
+    page = visit("search")
+    address, unfound = page.url, []
+    for term in terms:
+        page.goto(f"{address}?q={quote(term)}")
+        page.get_by_text(re.compile("Search finished|did not match")).wait_for()
+        if not page.locator("#search-results li a").count():
+            unfound.append(term)
+    assert not unfound
