@@ -80,8 +80,9 @@ def test_a_chapter_shows_at_most_200_lines_of_code(chapter):
 def test_sources_are_text_and_hold_no_outputs():
     made = {"_build", "dist", "__pycache__"}
     sources = [file.relative_to(BOOK) for file in BOOK.rglob("*") if file.is_file() and not made & set(file.parts)]
-    assert {file.suffix for file in sources} <= {".md", ".yml", ".bib", ".css", ".js", ".svg", ".json"}
+    assert {file.suffix for file in sources} <= {".md", ".yml", ".bib", ".css", ".js", ".svg", ".json", ".py"}
     assert {file.parent.name for file in sources if file.suffix == ".json"} == {"results"}
+    assert [file.name for file in sources if file.suffix == ".py"] == ["course.py"]
 
 
 NOT_PROSE = r"\$\$.*?\$\$|\$[^$]+\$|\{[\w:]+\}`[^`]*`|`[^`]*`"  # mathematics, roles (glue among them), code

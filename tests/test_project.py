@@ -49,11 +49,11 @@ def test_only_jupyter_book_has_an_upper_bound():
     assert bounded == ["jupyter-book"]
 
 
-def test_binder_installs_the_book_with_the_constraints():
+def test_binder_installs_the_book_and_the_course_with_the_constraints():
     python = next(d for d in ENVIRONMENT["dependencies"] if str(d).startswith("python="))
     assert python.split("=")[1] in SpecifierSet(PROJECT["requires-python"])
     (pip,) = [d["pip"] for d in ENVIRONMENT["dependencies"] if isinstance(d, dict)]
-    assert "-c constraints.txt" in pip and "-e .[book]" in pip
+    assert "-c constraints.txt" in pip and "-e .[book,course]" in pip
     assert any("whl/cpu" in line for line in pip), "an image with CUDA is too large for Binder"
 
 
@@ -61,6 +61,28 @@ def test_binder_installs_the_book_with_the_constraints():
 def test_the_readme_commands_install_their_extra_with_the_constraints(extra):
     command = re.search(rf"<!-- {extra} -->\n```sh\n(.*)\n```", README).group(1)
     assert f'pip install -c constraints.txt -e ".[{extra}]"' in command
+
+
+COURSE = re.compile(r"^ *\.venv/bin/python book/assignments/course\.py (\w+)", flags=re.M)
+
+
+@pytest.mark.parametrize("file", ["README.md", "book/instructors.md"])
+def test_lecturers_are_told_the_three_commands_of_the_course_and_how_to_install_it(file):
+    text = (ROOT / file).read_text(encoding="utf-8")
+    assert 'pip install -c constraints.txt -e ".[book,course]"' in text
+    assert list(dict.fromkeys(COURSE.findall(text))) == ["build", "solve", "grade"]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_the_page_of_an_assignment_gives_the_points_of_its_master(number):
+    master = (ROOT / "book" / "assignments" / f"hw{number}.md").read_text(encoding="utf-8")
+    page = (ROOT / "book" / f"assignment_{number}.md").read_text(encoding="utf-8")
+    questions = re.findall(r"^name: q(\d+)\npoints: (\d+)(\nmanual: true)?$", master, flags=re.M)
+    rows = re.findall(r"^\| (\d+) \|.*\| (\d+) \| (machine|person) \|$", page, flags=re.M)
+    assert rows == [(name, points, "person" if manual else "machine") for name, points, manual in questions]
+    machine, person = (sum(int(points) for _, points, by in rows if by == who) for who in ("machine", "person"))
+    assert rows and f"{machine} points by machine and {person} by a person" in page
+    assert re.search(r"^# (.*)", page, flags=re.M)[0] == re.search(r"^# Assignment.*", master, flags=re.M)[0]
 
 
 def test_ci_runs_the_readme_command_and_not_a_copy():
@@ -107,7 +129,8 @@ def test_every_public_name_is_there_and_has_a_docstring():
 
 def test_modules_import_only_those_below_them():
     """The order of the design; a module may import those before it."""
-    order = "bounds topology oracle layers pruning models data imp plots widgets".split()
+    order = "bounds topology oracle layers pruning models architectures data imp experiments plots widgets".split()
+    assert {path.stem for path in (ROOT / "zimp").glob("*.py")} == {*order, "__init__"}
     for module in order:
         source = (ROOT / "zimp" / f"{module}.py").read_text(encoding="utf-8")
         for imported in re.findall(r"^\s*from \.(\w+) import", source, flags=re.M):
