@@ -11,17 +11,22 @@ import json
 import os
 import runpy
 import signal
+import symtable
 import sys
 import tempfile
 from pathlib import Path
 
 
 def names(source):
-    """What a cell uses, and what it defines or assigns to."""
-    nodes = list(ast.walk(ast.parse(source)))
-    used = {node.id for node in nodes if isinstance(node, ast.Name)}
-    made = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    return used, made | {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    """The global names that a cell uses, and those it defines or assigns to."""
+
+    def used(table):
+        found = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global()}
+        return found.union(*map(used, table.get_children()))
+
+    top = symtable.symtable(source, "cell", "exec")
+    made = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_assigned()}
+    return used(top) | {symbol.get_name() for symbol in top.get_symbols() if symbol.is_referenced()}, made
 
 
 def main(solution, tests, wrong):
@@ -67,8 +72,8 @@ def main(solution, tests, wrong):
 
     parameters = {}  # what the tests of a question look at
     for file in Path(tests).glob("*.py"):
-        nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        parameters[file.stem] = {argument.arg for n in nodes if isinstance(n, ast.FunctionDef) for argument in n.args.args}
+        functions = [n for n in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(n, ast.FunctionDef)]
+        parameters[file.stem] = {argument.arg for function in functions for argument in function.args.args}
 
     space["grader"] = grader
     for source in cells:
