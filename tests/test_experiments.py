@@ -289,6 +289,20 @@ def test_results_are_saved_and_loaded_exactly_a_line_for_each_quantity(tmp_path)
     assert '   "kept": [[2, 1], [2, 1]],' in path.read_text().splitlines()
 
 
+def test_a_disk_that_is_full_leaves_the_results_that_stood_there(tmp_path, monkeypatch):
+    path = tmp_path / "results.json"
+    RESULTS.save(path)
+
+    def full(file, text, **_):
+        file.touch()
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        replace(RESULTS, values={}).save(path)
+    assert Results.load(path) == RESULTS and list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize("name", SWEEPS)
 def test_the_stored_files_are_as_saving_writes_them(name, tmp_path):
     stored(name).save(tmp_path / "again.json")

@@ -106,14 +106,16 @@ def _resnet(depths, bottleneck):
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 1000))
 
 
+# Of ViT-B and of GPT-2 small: query, key and value in one; output of attention; the two layers of the MLP.
+BLOCK = [(2304, 768), (768, 768), (3072, 768), (768, 3072)]
+
+
 def _vit_b_16():
-    block = [(2304, 768), (768, 768), (3072, 768), (768, 3072)]  # query, key and value in one; output; two of the MLP
-    return nn.Sequential(nn.Conv2d(3, 768, 16, stride=16), *_dense(12 * block), nn.Linear(768, 1000))
+    return nn.Sequential(nn.Conv2d(3, 768, 16, stride=16), *_dense(12 * BLOCK), nn.Linear(768, 1000))
 
 
 def _gpt_2():
-    block = [(2304, 768), (768, 768), (3072, 768), (768, 3072)]
-    return nn.Sequential(*_dense(12 * block), nn.Linear(768, 50257))  # the last is tied to the embedding
+    return nn.Sequential(*_dense(12 * BLOCK), nn.Linear(768, 50257))  # the last is tied to the embedding
 
 
 def _llama_8b():

@@ -28,10 +28,10 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from .data import load_data
-from .imp import iterative_magnitude_pruning, train, versions
+from .imp import iterative_magnitude_pruning, train, versions, write_whole
 from .layers import layer_graph, prunable, tree_sizes
 from .models import lenet_300_100, small_conv
-from .pruning import magnitude_mask, prune, random_mask, topological_mask
+from .pruning import check_rate, magnitude_mask, prune, random_mask, share_left, topological_mask
 from .topology import count_components, safe_density, spanning_forest
 
 __all__ = ["NETWORKS", "RULES", "SWEEPS", "Sweep", "Results", "run", "topological_sizes"]
@@ -84,12 +84,12 @@ def magnitude_with_budget(model, masks, sizes, generator):
 
 def random_tree(model, masks, sizes, generator):
     """As T-IMP, but the tree is that of random numbers in place of the weights, drawn anew at each level."""
-    chosen = {}
+    chosen, trees = {}, tree_sizes(model)
     for name, weight in prunable(model).items():
-        mask = masks[name]
+        mask, (_, edges) = masks[name], trees[name]
         numbers = torch.rand(weight.shape, dtype=torch.float64, generator=generator)
-        tree = topological_mask(numbers, sum(_graph_shape(weight)) - 1, mask)
-        chosen[name] = tree | magnitude_mask(weight, sizes[name] - int(tree.sum()), mask & ~tree)
+        tree = topological_mask(numbers, edges, mask)
+        chosen[name] = tree | magnitude_mask(weight, sizes[name] - edges, mask & ~tree)
     return chosen
 
 
@@ -156,9 +156,9 @@ class Results:
         return np.array(self.values[method][key])
 
     def save(self, path):
-        """Write to a JSON file of one line for each method and quantity."""
-        text = json.dumps(asdict(self), indent=1)
-        head, _ = text.split('\n "values": ')
+        """Write to a JSON file of one line for each method and quantity; it appears whole or not at all."""
+        head = {"sweep": self.sweep, "fingerprint": self.fingerprint, "made": self.made}
+        head = json.dumps(head, indent=1).removesuffix("\n}")
         methods = [
             f'  {json.dumps(method)}: {{\n' + ",\n".join(
                 f"   {json.dumps(key)}: {json.dumps(value)}" for key, value in quantities.items()
@@ -166,7 +166,7 @@ class Results:
             for method, quantities in self.values.items()
         ]  # fmt: skip
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(head + '\n "values": {\n' + ",\n".join(methods) + "}\n}\n", encoding="utf-8")
+        write_whole(path, head + ',\n "values": {\n' + ",\n".join(methods) + "}\n}\n")
 
     @classmethod
     def load(cls, path) -> Results:
@@ -216,8 +216,7 @@ def run(sweep, *, jobs=1, progress=False) -> Results:
         raise ValueError(f"network={sweep.network!r} is unknown; it is one of {', '.join(NETWORKS)}")
     if not sweep.methods or not sweep.seeds:
         raise ValueError(f"methods={sweep.methods} and seeds={sweep.seeds}: a sweep needs at least one of each")
-    if not 0 < sweep.rate < 1:
-        raise ValueError(f"rate={sweep.rate} is not strictly between 0 and 1; 0.2 prunes a fifth of what is left")
+    check_rate(sweep.rate, "rate")
     one_shot = sweep.methods[0] in ONE_SHOT
     for method in sweep.methods:
         if method not in (ONE_SHOT if one_shot else RULES):
@@ -264,7 +263,7 @@ def topological_sizes(model, levels, rate=0.2) -> list[dict[str, int]]:
     trees = tree_sizes(model)
     sizes = [{name: size for name, (size, _) in trees.items()}]
     for _ in range(levels):
-        sizes.append({name: max(round((1 - rate) * size), trees[name][1]) for name, size in sizes[-1].items()})
+        sizes.append({name: max(share_left(size, rate), trees[name][1]) for name, size in sizes[-1].items()})
     return sizes
 
 
@@ -336,10 +335,6 @@ def _share(masks, sizes) -> float:
 def _same_share(masks, sizes) -> dict[str, int]:
     share = _share(masks, sizes)
     return {name: round(share * int(mask.sum())) for name, mask in masks.items()}
-
-
-def _graph_shape(weight) -> tuple[int, int]:
-    return weight.shape[0], weight[0].numel()
 
 
 def main():

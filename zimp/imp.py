@@ -117,13 +117,7 @@ class Record:
         ----------
         path : path
         """
-        path = Path(path)
-        temporary = path.with_name(path.name + ".part")
-        try:
-            temporary.write_text(json.dumps(asdict(self), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(path, json.dumps(asdict(self), indent=1, allow_nan=False) + "\n")
 
     @classmethod
     def load(cls, path) -> Record:
@@ -512,6 +506,17 @@ def _plain(config) -> dict:
     return json.loads(
         json.dumps(config, default=lambda value: float(value) if hasattr(value, "__float__") else repr(value))
     )
+
+
+def write_whole(path, text):
+    """Write a text file such that it appears whole or not at all: a full disk leaves what stood there before."""
+    path = Path(path)
+    temporary = path.with_name(path.name + ".part")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def versions() -> dict[str, str]:

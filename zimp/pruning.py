@@ -222,7 +222,7 @@ def prune(model, masks=None, rate=0.2, *, criterion="magnitude", scope="layer", 
     chosen = {}
     for pool in pools:
         available = np.concatenate([masks[name].ravel() for name in pool])
-        keep = max(_share_left(available.sum(), rates[pool[0]]), sum(trees[name] for name in pool))
+        keep = max(share_left(available.sum(), rates[pool[0]]), sum(trees[name] for name in pool))
         kept = _best(np.concatenate([scores[name] for name in pool]), keep, available)
         ends = np.cumsum([masks[name].size for name in pool])[:-1]
         chosen.update(zip(pool, np.split(kept, ends)))
@@ -259,7 +259,7 @@ class TopologicalUnstructured(BasePruningMethod):
 
     def __init__(self, amount, groups=1):
         if not isinstance(amount, Integral):
-            amount = _check_rate(amount, "amount")
+            amount = check_rate(amount, "amount")
         elif amount < 0:
             raise ValueError(f"amount={amount} is negative; it is the number of weights to prune, or their share")
         self.amount, self.groups = amount, groups
@@ -267,7 +267,7 @@ class TopologicalUnstructured(BasePruningMethod):
     def compute_mask(self, t, default_mask):
         """The mask that keeps the tree of ``t`` and the largest others, within ``default_mask``."""
         left = int(default_mask.sum())
-        keep = left - self.amount if isinstance(self.amount, Integral) else _share_left(left, self.amount)
+        keep = left - self.amount if isinstance(self.amount, Integral) else share_left(left, self.amount)
         return topological_mask(t, keep, default_mask, groups=self.groups).to(default_mask.dtype)
 
     @classmethod
@@ -363,7 +363,8 @@ def _like(weight, kept: np.ndarray):
     return torch.from_numpy(kept.reshape(weight.shape)).to(weight.device)
 
 
-def _share_left(remaining, rate) -> int:
+def share_left(remaining, rate) -> int:
+    """How many of the remaining weights a level at that rate keeps."""
     return round((1 - rate) * int(remaining))
 
 
@@ -380,10 +381,10 @@ def _bare_tree_error(layers, rates, trees, scope) -> ValueError:
     """Every layer is a tree already: say it of the largest layer, or of the network where that is pruned as one."""
     if scope == "layer":
         name = max(trees, key=trees.get)
-        keep = min(_share_left(trees[name], rates[name]), trees[name] - 1)
+        keep = min(share_left(trees[name], rates[name]), trees[name] - 1)
         return _below_tree_error(keep, trees[name], tuple(layers[name].weight.shape))
     total, size = sum(trees.values()), sum(layer.weight.numel() for layer in layers.values())
-    keep = min(_share_left(total, next(iter(rates.values()))), total - 1)
+    keep = min(share_left(total, next(iter(rates.values()))), total - 1)
     return ValueError(
         f"keep={keep} is below the {total} weights of the spanning trees of {len(layers)} layers; "
         f"topological pruning cannot go further (density {total / size:.4f})."
@@ -413,11 +414,11 @@ def check_prune_arguments(model, rate, criterion, scope) -> dict[str, float]:
     if scope not in ("layer", "global"):
         raise ValueError(f"scope={scope!r} is unknown; it is 'layer' or 'global'")
     if not isinstance(rate, dict):
-        return dict.fromkeys(layers, _check_rate(rate, "rate"))
+        return dict.fromkeys(layers, check_rate(rate, "rate"))
     if scope == "global":
         raise ValueError("rate is a dict, but scope='global' prunes the network as one; give one rate")
     _check_names("rate", rate, layers)
-    return {name: _check_rate(rate[name], f"rate[{name!r}]") for name in layers}
+    return {name: check_rate(rate[name], f"rate[{name!r}]") for name in layers}
 
 
 def _check_names(what, given, layers):
@@ -428,7 +429,8 @@ def _check_names(what, given, layers):
             raise ValueError(f"{what} has an entry for {name!r}, which is none of {', '.join(layers)}")
 
 
-def _check_rate(rate, name) -> float:
+def check_rate(rate, name) -> float:
+    """A rate as a float, strictly between 0 and 1."""
     if not (isinstance(rate, Real) and 0 < rate < 1):
         raise ValueError(f"{name}={rate!r} is not strictly between 0 and 1; 0.2 prunes a fifth of what is left")
     return float(rate)

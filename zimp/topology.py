@@ -105,7 +105,11 @@ def spanning_forest(weights, mask=None) -> SpanningForest:
     >>> forest.values.tolist(), forest.n_components
     ([0.9, 0.8, 0.5, 0.3], 1)
     """
-    (m, n), edges, magnitude = _edges(weights, mask)
+    return _forest(*_edges(weights, mask))
+
+
+def _forest(shape, edges, magnitude) -> SpanningForest:
+    m, n = shape
     enough = int((m + n) * np.log(m + n + 1))  # what connects a layer of independent weights, see connectivity_density
     while enough < len(edges):
         threshold = np.partition(magnitude, len(edges) - enough)[len(edges) - enough]
@@ -303,7 +307,7 @@ def safe_density(weights, mask=None) -> float:
     0.8333333333333334
     """
     (m, n), edges, magnitude = _edges(weights, mask)
-    forest = spanning_forest(weights, mask)
+    forest = _forest((m, n), edges, magnitude)
     if len(forest) == 0:
         return 0.0
     last = forest.rows[-1] * n + forest.cols[-1]  # lightest, and of those the last in row-major order
