@@ -29,7 +29,7 @@ from torch.func import functional_call
 from torch.nn.parameter import UninitializedParameter
 
 from .bounds import per_dimension, spatial_sizes
-from .topology import as_mask, as_matrix, as_real
+from .weights import as_mask, as_matrix, as_real
 
 __all__ = ["prunable", "LayerGraph", "layer_graph", "stitched_graph", "tree_sizes"]
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import coo_array
 
-from .topology import as_mask, as_matrix, persistence_diagram
+from .topology import persistence_diagram, refuse_forest
+from .weights import as_mask, as_matrix
 
 __all__ = ["ripser_diagram", "gudhi_diagram", "cross_check"]
 
@@ -131,6 +132,7 @@ def _difference(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 def _edges(weights, mask):
     """Every edge with its distance ``1 - |w| / scale``, straight from the definition."""
+    refuse_forest(weights)
     weights = as_matrix(weights)
     mask = as_mask(mask, weights.shape)
     rows, cols = np.nonzero(np.ones(weights.shape, dtype=bool) if mask is None else mask)

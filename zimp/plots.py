@@ -12,9 +12,10 @@ from matplotlib.colors import ListedColormap
 from matplotlib.ticker import LogLocator
 from scipy.stats import t as student
 
-from .topology import as_mask, as_matrix, betti_curve, persistence_diagram, spanning_forest
+from .topology import betti_curve, persistence_diagram, spanning_forest
+from .weights import as_mask, as_matrix
 
-__all__ = ["COLORS", "figure", "bipartite", "barcode", "betti", "union_find", "masks", "curve", "interval"]
+__all__ = ["COLORS", "figure", "bipartite", "barcode", "betti", "union_find", "masks", "curve", "interval", "limits"]
 
 COLORS = {
     "tree": "#D55E00",  # vermilion: an edge of the maximum spanning tree, and the method that keeps it
@@ -280,6 +281,40 @@ def curve(density, values, method, *, ax, **options):
     if not ax.xaxis_inverted():
         ax.invert_xaxis()
     ax.set_xlabel("density (share of weights left)")
+    return ax
+
+
+def limits(names, safe, independent, tree, *, ax):
+    """Draw how far each layer of a network can be pruned with its H0 intact, the first layer on top.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the layers.
+    safe : array of shape ``(layers,)``
+        Density down to which magnitude pruning is safe, see :func:`zimp.safe_density`.
+    independent : array of shape ``(layers,)``
+        The same for independent weights, see :func:`zimp.connectivity_density`.
+    tree : array of shape ``(layers,)``
+        Density of a spanning tree, which any method needs.
+    ax : Axes
+
+    Returns
+    -------
+    Axes
+    """
+    ys = np.arange(len(names))
+    ax.hlines(ys, tree, safe, color=COLORS["pruned"], linewidth=1.5, zorder=1)
+    for density, color, marker, label in (
+        (safe, "magnitude", "s", "safe for magnitude pruning"),
+        (independent, "random", "|", "the same, independent weights"),
+        (tree, "bound", "o", "spanning tree: the least of any method"),
+    ):
+        ax.plot(density, ys, color=COLORS[color], marker=marker, markersize=5, linestyle="", label=label)
+    step = -(-len(names) // 40)  # so many names can be read
+    ax.set(xscale="log", xlabel="density (share of weights left)", ylim=(len(names) - 0.5, -0.5))
+    ax.set_yticks(ys[::step], [name if len(name) <= 36 else f"..{name[-34:]}" for name in names[::step]], fontsize=8)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, fontsize=8, frameon=False)
     return ax
 
 

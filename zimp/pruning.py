@@ -14,7 +14,8 @@ import torch
 from torch.nn.utils.prune import BasePruningMethod
 
 from .layers import layer_graph, prunable_layers
-from .topology import as_mask, as_matrix, spanning_forest, to_numpy
+from .topology import spanning_forest
+from .weights import as_mask, as_matrix, to_numpy
 
 __all__ = [
     "magnitude_mask",

@@ -10,12 +10,16 @@ A mask says which edges exist. A pruned weight is an edge that is *absent*; a st
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array, issparse
-from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from .spanning import magnitudes, spanning_edges
+from .weights import as_mask, not_finite, to_numpy
 
 __all__ = [
     "SpanningForest",
@@ -93,8 +97,8 @@ def spanning_forest(weights, mask=None) -> SpanningForest:
 
     Notes
     -----
-    Kruskal's algorithm is done once the layer is connected, and the heaviest few edges usually do that. So scipy builds
-    the tree of those, and of four times as many where they were too few.
+    Large layers are read once: Kruskal's algorithm, by scipy, gets only the heaviest few edges, and Borůvka's joins the
+    neurons that are left over. A tensor on another device is searched there. See :mod:`zimp.spanning`.
 
     Examples
     --------
@@ -105,75 +109,37 @@ def spanning_forest(weights, mask=None) -> SpanningForest:
     >>> forest.values.tolist(), forest.n_components
     ([0.9, 0.8, 0.5, 0.3], 1)
     """
-    return _forest(*_edges(weights, mask))
+    return _forest(*_spanning_edges(weights, mask))
 
 
-def _forest(shape, edges, magnitude) -> SpanningForest:
-    m, n = shape
-    enough = int((m + n) * np.log(m + n + 1))  # what connects a layer of independent weights, see connectivity_density
-    while enough < len(edges):
-        threshold = np.partition(magnitude, len(edges) - enough)[len(edges) - enough]
-        heavy = np.flatnonzero(magnitude >= threshold)  # ">=": all edges that tie, so that this is a superlevel set
-        picked = _kruskal(edges[heavy], magnitude[heavy], m, n)
-        if len(picked) == m + n - 1:
-            heavy = heavy[picked]
-            break
-        enough *= 4
-    else:
-        heavy = _kruskal(edges, magnitude, m, n)
+def _spanning_edges(weights, mask):
+    refuse_forest(weights)
+    layer = magnitudes(weights, mask)
+    edges, keys = spanning_edges(layer)
+    # The heaviest edge is in the forest, so it shows whether all are finite; but for weights whose edges do not exist.
+    if (len(keys) and keys[0] >= layer.infinity) or (mask is not None and not layer.are_finite()):
+        raise not_finite(weights)
+    return layer, edges, keys
 
-    values = magnitude[heavy].astype(np.float64)
-    rows, cols = np.divmod(edges[heavy], n)
+
+def _forest(layer, edges, keys) -> SpanningForest:
+    m, n = layer.shape
+    rows, cols = np.divmod(edges, n)
+    values = layer.values(keys)
     scale = float(values[0]) if len(values) else 0.0
     return SpanningForest(_frozen(rows), _frozen(cols), _frozen(values), (m, n), scale, m + n - len(values))
 
 
-def _edges(weights, mask) -> tuple[tuple[int, int], np.ndarray, np.ndarray]:
-    """Shape of the layer, its edges as ascending flat indices (int64), and their ``|w|``."""
-    if issparse(weights):
-        return _sparse_edges(weights, mask)
-    weights = as_matrix(weights)
-    mask = as_mask(mask, weights.shape)
-    magnitude = np.abs(weights).ravel()
-    if mask is None:
-        return weights.shape, np.arange(weights.size), magnitude
-    edges = np.flatnonzero(mask)
-    return weights.shape, edges, magnitude[edges]
-
-
-def _sparse_edges(weights, mask):
-    if mask is not None:
-        raise ValueError("mask was given together with a sparse array; its stored entries are the edges already")
-    if weights.ndim != 2 or 0 in weights.shape:
-        raise ValueError(f"weights have shape {weights.shape}; a layer is a non-empty matrix (outputs, inputs)")
-    weights = csr_array(weights)
-    if not weights.has_canonical_format:
-        raise ValueError("the sparse array has entries twice or out of order; call its sum_duplicates() first")
-    m, n = weights.shape
-    magnitude = np.abs(as_real(weights.data))
-    if not np.isfinite(magnitude).all():
-        raise ValueError("a stored entry of the sparse array is not finite; did the training diverge?")
-    rows = np.repeat(np.arange(m, dtype=np.int64), np.diff(weights.indptr))
-    return (m, n), rows * n + weights.indices, magnitude
+def forest_and_safe_density(weights, mask=None) -> tuple[SpanningForest, float]:
+    """What :func:`spanning_forest` and :func:`safe_density` give, at once."""
+    layer, edges, keys = _spanning_edges(weights, mask)
+    counted = layer.rank(int(edges[-1]), int(keys[-1])) if len(edges) else 0
+    return _forest(layer, edges, keys), counted / math.prod(layer.shape)
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:
     array.flags.writeable = False
     return array
-
-
-def _kruskal(edges: np.ndarray, magnitude: np.ndarray, m: int, n: int) -> np.ndarray:
-    """Positions, heaviest first, of the forest's edges among ``edges`` (flat indices in ascending order).
-
-    Scipy's minimum spanning tree is given ranks, not weights: ranks are distinct, so the tree is unique, and start at
-    1, because scipy takes a stored zero for "no edge".
-    """
-    descending = np.argsort(-magnitude, kind="stable")
-    ranks = np.arange(1, len(edges) + 1, dtype=np.float64)
-    rows, cols = np.divmod(edges[descending], n)
-    graph = coo_array((ranks, (rows, m + cols)), shape=(m + n, m + n)).tocsr()
-    kept = np.sort(minimum_spanning_tree(graph).data).astype(np.int64) - 1
-    return descending[kept]
 
 
 def persistence_diagram(weights, mask=None, *, essential=True) -> np.ndarray:
@@ -306,13 +272,7 @@ def safe_density(weights, mask=None) -> float:
     >>> zimp.safe_density([[0.9, 0.7], [0.2, 0.1], [0.8, 0.6]])  # the tree needs 0.2, the fifth of six weights
     0.8333333333333334
     """
-    (m, n), edges, magnitude = _edges(weights, mask)
-    forest = _forest((m, n), edges, magnitude)
-    if len(forest) == 0:
-        return 0.0
-    last = forest.rows[-1] * n + forest.cols[-1]  # lightest, and of those the last in row-major order
-    heavier, equal = magnitude > forest.values[-1], magnitude == forest.values[-1]
-    return float(np.count_nonzero(heavier | (equal & (edges <= last)))) / (m * n)
+    return forest_and_safe_density(weights, mask)[1]
 
 
 def neural_persistence(weights, mask=None, *, p=2, convention="rieck", normalized=True, scale=None) -> float:
@@ -383,69 +343,15 @@ def neural_persistence(weights, mask=None, *, p=2, convention="rieck", normalize
     return (total / normaliser) ** (1 / p)
 
 
-def as_matrix(weights) -> np.ndarray:
-    """``weights`` as a finite numpy matrix that compares exactly as the original does; the door of this package.
-
-    A view where it can be, so not to be written to.
-    """
-    if isinstance(weights, SpanningForest):
-        raise ValueError("weights is a SpanningForest already; this call needs the layer itself")
-    weights = as_real(weights)
-    if weights.size == 0:
-        raise ValueError(f"weights have shape {weights.shape}; a layer needs at least one output and one input")
-    if weights.ndim != 2:
-        raise ValueError(
-            f"weights have shape {weights.shape}; a layer is a matrix (outputs, inputs). "
-            "A convolution becomes one with zimp.layer_graph"
-        )
-    if not np.isfinite(weights).all():
-        row, col = np.argwhere(~np.isfinite(weights))[0]
-        raise ValueError(
-            f"weights[{row}, {col}] is {weights[row, col]}; all weights must be finite. Did the training diverge?"
-        )
-    return weights
-
-
-def as_real(weights) -> np.ndarray:
-    """``weights`` as a numpy array of floats, of any shape. Integers are widened, which changes no order."""
-    weights = to_numpy(weights)
-    if weights.dtype.kind in "iu":
-        if weights.size and max(int(weights.max()), -int(weights.min())) > 2**53:
-            raise ValueError("integer weights above 2**53 are not exact as floats; divide them by a common factor")
-        weights = weights.astype(np.float64)
-    if weights.dtype.kind != "f" or weights.dtype.itemsize > 8:
-        raise ValueError(
-            f"weights have dtype {weights.dtype}; a layer's weights are real numbers of at most 64 bits "
-            "(a mask goes into the argument mask)"
-        )
-    return weights
-
-
-def as_mask(mask, shape: tuple[int, ...]) -> np.ndarray | None:
-    """``mask`` as a boolean numpy array of ``shape``, or None if there is none."""
-    if mask is None:
-        return None
-    mask = to_numpy(mask)
-    if mask.shape != tuple(shape):
-        raise ValueError(f"mask has shape {mask.shape}, the weights have {tuple(shape)}; a mask has one entry a weight")
-    if mask.dtype != bool:
-        if not np.isin(mask, (0, 1)).all():
-            raise ValueError("mask has entries other than 0 and 1; it says which weights exist, not how large they are")
-        mask = mask.astype(bool)
-    return mask
-
-
-def to_numpy(array) -> np.ndarray:
-    """A numpy array with the entries of ``array``: of any array-like, or of a torch tensor on any device."""
-    if hasattr(array, "detach"):  # a torch tensor, recognised without importing torch
-        array = array.detach().cpu()
-        array = array.float().numpy() if "bfloat16" in str(array.dtype) else array.numpy()
-    return np.asarray(array)
-
-
 def _as_forest(weights, mask) -> SpanningForest:
     if not isinstance(weights, SpanningForest):
         return spanning_forest(weights, mask)
     if mask is not None:
         raise ValueError("mask was given together with a SpanningForest; build the forest with the mask instead")
     return weights
+
+
+def refuse_forest(weights):
+    """For the calls that need the layer, of which a forest is too little."""
+    if isinstance(weights, SpanningForest):
+        raise ValueError("weights is a SpanningForest already; this call needs the layer itself")

@@ -1,0 +1,218 @@
+"""The fast path, the slow path and scipy give one and the same forest, whatever the layer and wherever they switch."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import gaussian, present
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import minimum_spanning_tree
+
+import zimp
+from zimp import spanning
+from zimp.spanning import DeviceMagnitudes, Magnitudes, magnitudes, spanning_edges
+
+
+def by_scipy(weights, mask):
+    """The forest straight from scipy, on all edges, by ranks that break ties in row-major order: flat indices."""
+    m, n = weights.shape
+    rows, cols = np.nonzero(present(weights, mask))
+    ranks = np.empty(len(rows))
+    ranks[np.lexsort((rows * n + cols, -np.abs(weights[rows, cols].astype(float))))] = np.arange(1, len(rows) + 1)
+    tree = minimum_spanning_tree(coo_array((ranks, (rows, m + cols)), shape=(m + n, m + n)).tocsr()).tocoo()
+    return np.sort(tree.row.astype(np.int64) * n + tree.col - m)
+
+
+def by_slow_path(weights, mask):
+    """Kruskal on all edges, in order."""
+    exists = present(weights, mask)
+    edges = coo_array((weights[exists].astype(np.float64), np.nonzero(exists)), weights.shape)  # scipy has no halves
+    return spanning_edges(magnitudes(edges))[0]
+
+
+def on_device(layer):
+    """The same layer as one on another device is taken, by torch's own operations."""
+    mask = None if layer.mask is None else torch.from_numpy(np.ascontiguousarray(layer.mask))
+    return DeviceMagnitudes(torch.from_numpy(np.ascontiguousarray(layer.bits)), layer.form, mask)
+
+
+def assert_all_agree(weights, mask=None):
+    layer = magnitudes(weights, mask)
+    edges, keys = spanning_edges(layer)
+    assert edges.dtype == np.int64
+    assert np.array_equal(np.sort(edges), by_scipy(weights, mask))
+    assert np.array_equal(edges, by_slow_path(weights, mask))
+    assert np.array_equal(layer.values(keys), np.abs(weights.ravel()[edges]).astype(np.float64))
+    device_edges, device_keys = spanning_edges(on_device(layer))
+    assert np.array_equal(device_edges, edges) and np.array_equal(device_keys, keys)
+
+
+KINDS = {
+    "Gaussian": lambda rng, m, n: rng.normal(size=(m, n)),
+    "uniform": lambda rng, m, n: rng.uniform(-1, 1, size=(m, n)),
+    "rounded": lambda rng, m, n: np.round(rng.normal(size=(m, n)), 1),
+    "whole numbers": lambda rng, m, n: np.round(rng.normal(size=(m, n))),
+    "all equal": lambda rng, m, n: np.full((m, n), -0.5),
+    "all zero": lambda rng, m, n: np.where(rng.random((m, n)) < 0.5, -0.0, 0.0),
+    "mostly zero": lambda rng, m, n: rng.normal(size=(m, n)) * (rng.random((m, n)) < 0.01),
+    "two values": lambda rng, m, n: (rng.random((m, n)) < 0.03) + 1.0,
+    "ascending": lambda rng, m, n: np.sort(rng.random(m * n)).reshape(m, n),
+    "descending": lambda rng, m, n: np.sort(rng.random(m * n))[::-1].reshape(m, n),
+    "ascending by column": lambda rng, m, n: np.sort(rng.random(m * n)).reshape(n, m).T,
+    "every 7th row faint": lambda rng, m, n: rng.normal(size=(m, n)) * np.where(np.arange(m) % 7, 1, 1e-6)[:, None],
+    "every 7th column faint": lambda rng, m, n: rng.normal(size=(m, n)) * np.where(np.arange(n) % 7, 1, 1e-6),
+    "checkerboard": lambda rng, m, n: rng.normal(size=(m, n)) * np.where(np.indices((m, n)).sum(axis=0) % 2, 1, 1e-3),
+    "chain of blocks": lambda rng, m, n: np.exp(-abs(np.subtract.outer(np.arange(m) * n, np.arange(n) * m)) / (m + n)),
+    "heavy-tailed": lambda rng, m, n: rng.standard_cauchy(size=(m, n)),
+    "subnormal": lambda rng, m, n: rng.integers(-9, 10, size=(m, n)) * 1e-45,
+}  # fmt: skip
+MASKS = {
+    "none": lambda rng, m, n: None,
+    "half": lambda rng, m, n: rng.random((m, n)) < 0.5,
+    "sparse": lambda rng, m, n: rng.random((m, n)) < 2 / (m + n),
+    "blocks": lambda rng, m, n: np.equal.outer(np.arange(m) % 3, np.arange(n) % 3),
+    "neurons cut off": lambda rng, m, n: np.outer(rng.random(m) < 0.7, rng.random(n) < 0.7),
+}
+SETTINGS = list(itertools.product([1, 30, 10**6], [1, 2, 4], [0, 1024]))  # weights in a block, edges a neuron, small
+
+
+def test_3000_layers_of_all_hard_kinds(monkeypatch):
+    """Small ones, with the switches moved so that each path is taken on them."""
+    count = 0
+    for kind, masked, form, _ in itertools.product(KINDS, MASKS, [np.float16, np.float32, np.float64], range(12)):
+        rng = np.random.default_rng(count)
+        block, edges, small = SETTINGS[rng.integers(len(SETTINGS))]
+        monkeypatch.setattr(Magnitudes, "BLOCK", block)
+        monkeypatch.setattr(DeviceMagnitudes, "BLOCK", block)
+        monkeypatch.setattr(spanning, "EDGES_PER_NEURON", edges)
+        monkeypatch.setattr(spanning, "SMALL", small)
+        m, n = rng.integers(1, 40, size=2)
+        with np.errstate(over="ignore"):
+            weights = np.clip(KINDS[kind](rng, m, n), -60000, 60000).astype(form)
+        try:
+            assert_all_agree(weights, MASKS[masked](rng, m, n))
+        except AssertionError as error:
+            error.add_note(f"layer {count}: {kind}, mask {masked}, {form.__name__}, {m}x{n}, {block}, {edges}, {small}")
+            raise
+        count += 1
+    assert count >= 3000
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("m", "n"),
+    [
+        *[(32, 32), (32, 33), (31, 33), (1, 1024), (1025, 1)],  # all edges up to 1024 weights
+        *[(9, 300), (10, 300), (300, 9), (8, 8000)],  # or if it is no more than twice what is selected
+        *[(362, 362), (363, 362), (2, 131072), (2, 131073), (131073, 2)],  # one block of 131072 weights, or two
+    ],
+)
+def test_layers_about_each_switch_between_paths(kind, m, n):
+    assert_all_agree(KINDS[kind](np.random.default_rng(m), m, n).astype(np.float32))
+
+
+@pytest.mark.parametrize("masked", MASKS)
+def test_masked_layers_of_many_blocks(masked):
+    rng = np.random.default_rng(0)
+    assert_all_agree(rng.normal(size=(500, 700)).astype(np.float32), MASKS[masked](rng, 500, 700))
+
+
+@given(st.integers(0, 10**6), st.integers(1, 8), st.integers(1, 200))
+def test_the_forest_does_not_depend_on_what_is_selected(seed, edges_per_neuron, sampled):
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(size=rng.integers(2, 60, size=2)).round(int(rng.integers(1, 4)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spanning, "EDGES_PER_NEURON", edges_per_neuron)
+        patch.setattr(spanning, "SAMPLED", sampled)
+        patch.setattr(spanning, "SMALL", 0)
+        assert_all_agree(weights)
+
+
+def test_ties_do_not_blow_up_what_is_selected():
+    for weights in (np.ones((500, 600)), gaussian(500, 600).round(), gaussian(500, 600).round(1), np.zeros((500, 600))):
+        edges, _, are_all = magnitudes(weights).select()
+        assert len(edges) <= 4 * 4 * 1100 and not are_all
+
+
+def test_what_is_selected_comes_first_in_the_order():
+    for weights in (gaussian(200, 300), gaussian(200, 300).round(1), np.ones((200, 300))):
+        edges, keys, _ = magnitudes(weights).select()
+        order = np.argsort(-np.abs(weights), axis=None, kind="stable")
+        assert np.array_equal(edges, np.sort(order[: len(edges)]))
+        assert np.array_equal(magnitudes(weights).values(keys), np.abs(weights.ravel()[edges]))
+
+
+def test_the_layer_is_not_copied():
+    for weights in (gaussian(50, 60), gaussian(50, 60).astype(np.float32), torch.tensor(gaussian(50, 60)).bfloat16()):
+        bits = weights.view(torch.int16).numpy() if isinstance(weights, torch.Tensor) else weights
+        assert np.shares_memory(magnitudes(weights).bits, bits)
+    assert np.shares_memory(magnitudes(bits[::2, ::3].view(np.float16)).bits, bits)
+
+
+def test_selecting_takes_no_memory_to_speak_of():
+    import tracemalloc
+
+    weights = np.random.default_rng(0).standard_normal((2000, 3000), dtype=np.float32)
+    tracemalloc.start()
+    zimp.spanning_forest(weights)
+    zimp.safe_density(weights)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < weights.nbytes / 4
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_tensors_of_each_precision_have_the_forest_of_their_values(dtype):
+    weights = torch.tensor(gaussian(70, 80)).to(dtype)
+    first, second = zimp.spanning_forest(weights), zimp.spanning_forest(weights.double())
+    assert np.array_equal(first.mask, second.mask) and np.array_equal(first.values, second.values)
+
+
+def test_bytes_in_the_other_order_are_read_as_such():
+    weights = gaussian(70, 80)
+    swapped = weights.astype(weights.dtype.newbyteorder())
+    assert np.array_equal(zimp.spanning_forest(swapped).mask, zimp.spanning_forest(weights).mask)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -np.nan])
+@pytest.mark.parametrize("shape", [(5, 6), (70, 80), (400, 500)])
+def test_one_weight_that_is_not_finite_is_found_wherever_it_is(shape, value):
+    rng = np.random.default_rng(0)
+    for dtype, mask in itertools.product([np.float16, np.float32, np.float64], [None, np.zeros(shape, dtype=bool)]):
+        weights = rng.normal(size=shape).astype(dtype)
+        row, col = rng.integers(shape[0]), rng.integers(shape[1])
+        weights[row, col] = value
+        with pytest.raises(ValueError, match=rf"weights\[{row}, {col}\] is .*; all weights must be finite"):
+            zimp.spanning_forest(weights, mask)
+        with pytest.raises(ValueError, match=rf"weights\[{row}, {col}\] is .*; all weights must be finite"):
+            zimp.safe_density(torch.tensor(weights), mask)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_safe_density_counts_the_edges_up_to_the_last_of_the_tree(kind):
+    for m, n in ((7, 9), (60, 80), (363, 370)):
+        rng = np.random.default_rng(m)
+        weights = KINDS[kind](rng, m, n).astype(np.float32)
+        for mask in (None, rng.random((m, n)) < 0.5):
+            exists = present(weights, mask)
+            order = np.argsort(-np.where(exists, np.abs(weights), -1), axis=None, kind="stable")
+            forest, safe = zimp.topology.forest_and_safe_density(weights, mask)
+            last = np.flatnonzero(np.isin(order, forest.rows * n + forest.cols)).max()
+            assert safe == zimp.safe_density(weights, mask) == (last + 1) / (m * n)
+            layer = on_device(magnitudes(weights, mask))
+            edges, keys = spanning_edges(layer)
+            assert layer.rank(int(edges[-1]), int(keys[-1])) == last + 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("kind", KINDS)
+def test_on_a_gpu_the_forest_is_that_of_the_copy(kind):
+    for m, n in ((5, 6), (70, 80), (400, 500)):
+        weights = torch.tensor(KINDS[kind](np.random.default_rng(0), m, n).astype(np.float32).copy())
+        for mask in (None, torch.tensor(gaussian(m, n) > 0)):
+            here = zimp.topology.forest_and_safe_density(weights, mask)
+            there = zimp.topology.forest_and_safe_density(weights.cuda(), None if mask is None else mask.cuda())
+            assert np.array_equal(here[0].mask, there[0].mask) and here[1] == there[1]

@@ -1,0 +1,343 @@
+"""The edges of a layer's maximum spanning forest, at the pace of reading its weights.
+
+A forest has fewer edges than the layer has neurons, so most weights need only be looked at once:
+
+1. *Select.* A sample of the weights tells a threshold that about three edges for each neuron reach. One pass over the
+   layer picks these.
+2. *Kruskal.* Their forest joins nearly all neurons in one piece.
+3. *Borůvka.* Every piece but the largest takes the heaviest edge that leaves it, which stands in a row or a column of
+   one of its own neurons; and so on, until no edge leaves a piece.
+
+All three go by one order of the edges: from heavy to light, and in row-major order among equals. No two edges are equal
+in it, so there is one forest, whatever the sample was; the sample decides about time alone.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.sparse import csr_array, issparse
+from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
+
+from .weights import as_mask, as_real, check_matrix_shape, is_tensor
+
+SMALL = 1024  # weights of a layer that is not worth sampling
+EDGES_PER_NEURON = 4  # to select: with more there is more to sort, with fewer more neurons are left over
+SAMPLED = 32  # weights of the sample that reach the threshold, so that the number selected is off by a sixth or so
+
+FORMATS = {  # of a float: the whole numbers of its size, and the bits of infinity
+    "float16": ("int16", 0x7C00),
+    "bfloat16": ("int16", 0x7F80),
+    "float32": ("int32", 0x7F800000),
+    "float64": ("int64", 0x7FF0000000000000),
+}
+
+
+def magnitudes(weights, mask=None) -> Magnitudes:
+    """The keys of a layer, whatever it comes as; whether they are finite is still to be checked."""
+    if issparse(weights):
+        return _stored_magnitudes(weights, mask)
+    if is_tensor(weights) and str(weights.dtype).removeprefix("torch.") in FORMATS and not weights.is_sparse:
+        check_matrix_shape(weights.shape)
+        return _tensor_magnitudes(weights.detach(), mask)
+    weights = as_real(weights)
+    check_matrix_shape(weights.shape)
+    form = weights.dtype.name
+    weights = weights.astype(form, copy=False)  # where bytes are in another order
+    return Magnitudes(weights.view(FORMATS[form][0]), form, as_mask(mask, weights.shape))
+
+
+def _tensor_magnitudes(weights, mask) -> Magnitudes:
+    import torch
+
+    form = str(weights.dtype).removeprefix("torch.")
+    bits = weights.view(getattr(torch, FORMATS[form][0]))
+    if weights.device.type == "cpu":
+        return Magnitudes(bits.numpy(), form, as_mask(mask, weights.shape))
+    if mask is not None and not (is_tensor(mask) and mask.dtype == torch.bool and mask.shape == weights.shape):
+        mask = torch.from_numpy(as_mask(mask, weights.shape))
+    return DeviceMagnitudes(bits, form, None if mask is None else mask.to(weights.device))
+
+
+def _stored_magnitudes(weights, mask) -> StoredMagnitudes:
+    if mask is not None:
+        raise ValueError("mask was given together with a sparse array; its stored entries are the edges already")
+    if weights.ndim != 2 or 0 in weights.shape:
+        raise ValueError(f"weights have shape {weights.shape}; a layer is a non-empty matrix (outputs, inputs)")
+    weights = csr_array(weights)
+    if not weights.has_canonical_format:
+        raise ValueError("the sparse array has entries twice or out of order; call its sum_duplicates() first")
+    data = as_real(weights.data)
+    rows = np.repeat(np.arange(weights.shape[0], dtype=np.int64), np.diff(weights.indptr))
+    form = data.dtype.name
+    bits = data.astype(form, copy=False).view(FORMATS[form][0])
+    return StoredMagnitudes(bits, form, weights.shape, rows * weights.shape[1] + weights.indices)
+
+
+def spanning_edges(layer: Magnitudes) -> tuple[np.ndarray, np.ndarray]:
+    """The forest's edges as flat indices (int64), from heavy to light, and their keys."""
+    edges, keys, are_all = layer.select()
+    forest = kruskal(edges, keys, layer.shape)
+    if not are_all and len(forest) < sum(layer.shape) - 1:
+        forest.sort()
+        edges, keys = boruvka(layer, edges[forest], keys[forest])
+        forest = heaviest_first(keys)
+    return edges[forest], keys[forest]
+
+
+def kruskal(edges, keys, shape) -> np.ndarray:
+    """Positions, heaviest first, of the forest's edges among ``edges``, which are ascending flat indices.
+
+    Scipy's minimum spanning tree is given ranks, not weights: ranks are distinct, so the tree is unique, and start at
+    1, because scipy takes a stored zero for "no edge".
+    """
+    order = heaviest_first(keys)
+    ranks = np.empty(len(order))
+    ranks[order] = np.arange(1, len(order) + 1)
+    tree = minimum_spanning_tree(_graph(edges, ranks, shape), overwrite=True)
+    return order[np.sort(tree.data).astype(np.int64) - 1]
+
+
+def boruvka(layer: Magnitudes, edges, keys) -> tuple[np.ndarray, np.ndarray]:
+    """Complete a part of the forest: its edges as ascending flat indices, and their keys."""
+    m, n = layer.shape
+    whole = np.zeros(m + n, dtype=bool)  # neurons of pieces that no edge leaves
+    while len(edges) < m + n - 1:
+        _, piece = connected_components(_graph(edges, np.ones(len(edges)), layer.shape), directed=False)
+        loose = (piece != np.bincount(piece).argmax()) & ~whole
+        owners, leaving, their_keys = layer.leaving(piece, loose)
+        order = np.lexsort((leaving, -their_keys, owners))
+        first = order[np.flatnonzero(np.diff(owners[order], prepend=-1))]  # of each piece, its heaviest edge
+        whole |= np.isin(piece, owners[first[their_keys[first] < 0]])
+        first = first[their_keys[first] >= 0]
+        if len(first) == 0:
+            break
+        edges, at = np.unique(np.append(edges, leaving[first]), return_index=True)  # two pieces may take the same edge
+        keys = np.append(keys, their_keys[first].astype(keys.dtype))[at]
+    return edges, keys
+
+
+def heaviest_first(keys) -> np.ndarray:
+    """Positions in the order of the edges, where ``keys`` are those of edges with ascending indices."""
+    if keys.itemsize == 8:
+        return np.argsort(-keys, kind="stable")
+    # Key and position in one number: to sort these is ten times as fast as a stable argsort.
+    return np.sort((-keys.astype(np.int64) << 32) + np.arange(len(keys))) & 0xFFFFFFFF
+
+
+def _graph(edges, data, shape) -> csr_array:
+    """The layer as a graph on ``m + n`` vertices, outputs first; ``edges`` are ascending flat indices."""
+    m, n = shape
+    starts = np.full(m + n + 1, len(edges), dtype=np.int32)
+    starts[:m] = np.searchsorted(edges, np.arange(m, dtype=np.int64) * n)
+    return csr_array((data, (edges % n + m).astype(np.int32), starts), shape=(m + n, m + n))
+
+
+class Magnitudes:
+    """The magnitudes of a layer's weights as whole numbers in the same order, their *keys*; the layer is not copied.
+
+    Without the bit of the sign, the bits of a float are a whole number, and these numbers are in the order of ``|w|``.
+    So they compare exactly, in any precision; NaN and infinity come out above all others. The key of an edge that does
+    not exist is -1.
+    """
+
+    def __init__(self, bits, form: str, mask=None):
+        self.bits, self.form, self.mask, self.shape = bits, form, mask, tuple(bits.shape)
+        self.infinity = FORMATS[form][1]
+        self.unsigned = int(np.iinfo(FORMATS[form][0]).max)
+
+    def values(self, keys) -> np.ndarray:
+        """``|w|`` of some keys, float64."""
+        if self.form == "bfloat16":  # the upper half of a float32
+            return (keys.astype(np.int32) << 16).view(np.float32).astype(np.float64)
+        return keys.view(self.form).astype(np.float64)
+
+    def are_finite(self) -> bool:
+        """Whether all weights are, those of edges that do not exist too."""
+        return all(bool((self.bits[rows] & self.unsigned).max() < self.infinity) for rows in self._blocks())
+
+    def rank(self, edge: int, key: int) -> int:
+        """How many edges come no later than this one."""
+        rank = 0
+        for rows in self._blocks():
+            keys = self._keys(rows).ravel()
+            until = max(0, edge + 1 - rows.start * self.shape[1])
+            rank += self._count(keys > key) + self._count(keys[:until] == key)
+        return rank
+
+    def select(self) -> tuple[np.ndarray, np.ndarray, bool]:
+        """The first edges in the order, as ascending flat indices; their keys; and whether these are all edges."""
+        m, n = self.shape
+        wanted = EDGES_PER_NEURON * (m + n)
+        if m * n <= max(SMALL, 2 * wanted):
+            return self._reaching(0, m * n)
+        sample = self._sample(m * n * SAMPLED // wanted)
+        return self._reaching(max(0, int(np.partition(sample, -SAMPLED)[-SAMPLED])), wanted)
+
+    def leaving(self, piece, loose) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """For each loose neuron its piece, the first edge in the order that leads to another piece, and its key.
+
+        Where there is none the key is -1.
+        """
+        m, n = self.shape
+        rows, cols = np.flatnonzero(loose[:m]), np.flatnonzero(loose[m:])
+        alone = np.bincount(piece)[piece] == 1
+
+        of_rows, keys_of_rows = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
+        step = max(1, self.BLOCK // n)
+        for part in (slice(start, start + step) for start in range(0, len(rows), step)):
+            keys = self._leaving_keys(rows[part], None, piece, alone)
+            of_rows[part] = keys.argmax(axis=1)
+            keys_of_rows[part] = keys[np.arange(len(keys)), of_rows[part]]
+
+        # Columns are read by rows all the same, as the weights stand in memory: first where, and then who.
+        block, keys_of_cols = np.zeros(len(cols), np.int64), np.full(len(cols), -1)
+        step = max(1, self.BLOCK // max(1, len(cols)))
+        for start in range(0, m if len(cols) else 0, step):
+            heaviest = self._leaving_keys(slice(start, start + step), cols, piece, alone).max(axis=0)
+            better = heaviest > keys_of_cols
+            block[better], keys_of_cols[better] = start, heaviest[better]
+        of_cols = np.empty(len(cols), np.int64)
+        for start in np.unique(block):
+            part = np.flatnonzero(block == start)
+            keys = self._leaving_keys(slice(start, start + step), cols[part], piece, alone)
+            of_cols[part] = start + keys.argmax(axis=0)
+
+        edges = np.append(rows * n + of_rows, of_cols * n + cols)
+        return np.append(piece[rows], piece[m + cols]), edges, np.append(keys_of_rows, keys_of_cols)
+
+    def _leaving_keys(self, rows, cols, piece, alone):
+        """The keys of some rows and all columns, or the other way round; -1 inside a piece."""
+        keys, (m, _) = self._keys(rows, cols), self.shape
+        outs, ins = piece[:m][rows], piece[m:] if cols is None else piece[m:][cols]
+        if cols is None:  # neurons alone in their piece, which most are, have no edge inside it
+            own = np.flatnonzero(~alone[rows])
+            keys[own] = np.where(outs[own, None] == ins, -1, keys[own])
+        else:
+            own = np.flatnonzero(~alone[m + cols])
+            keys[:, own] = np.where(outs[:, None] == ins[own], -1, keys[:, own])
+        return keys
+
+    def _reaching(self, threshold: int, wanted: int) -> tuple[np.ndarray, np.ndarray, bool]:
+        """The edges above the threshold, and of those at it as many, the first, as is fit; see :meth:`select`."""
+        level, count, edges, keys, work = threshold, 0, [], [], self._workspace()
+        for rows in self._blocks():
+            block = self._keys(rows, out=work[0])
+            reached = self._positions(block, level, work[1])
+            found = block.ravel()[reached]
+            count += len(found)
+            if level == threshold and count > 2 * wanted:  # so many tie with it; all of the layer may
+                fit = (found > threshold) | ((found == threshold).cumsum(0) <= wanted)
+                reached, found, level = reached[fit], found[fit], threshold + 1
+            edges.append(self._host(reached) + rows.start * self.shape[1])
+            keys.append(self._host(found))
+        return np.concatenate(edges), np.concatenate(keys), level == 0
+
+    def _sample(self, size) -> np.ndarray:
+        rows, cols = np.divmod(np.random.default_rng(0).integers(0, math.prod(self.shape), size), self.shape[1])
+        keys = self._host(self.bits[rows, cols] & self.unsigned)
+        return keys if self.mask is None else np.where(self._host(self.mask[rows, cols]), keys, -1)
+
+    def _blocks(self):
+        step = max(1, self.BLOCK // self.shape[1])
+        return (slice(start, start + step) for start in range(0, self.shape[0], step))
+
+    # What follows is done in other ways elsewhere.
+
+    BLOCK = 1 << 17  # weights at work at a time: they stay in the processor's cache
+
+    def _keys(self, rows, cols=None, out=None):
+        def part(matrix):
+            return matrix[rows] if cols is None else matrix[rows].take(cols, axis=1)
+
+        bits = part(self.bits)
+        keys = np.bitwise_and(bits, self.unsigned, out=None if out is None else out[: len(bits)])
+        if self.mask is not None:
+            keys[~part(self.mask)] = -1
+        return keys
+
+    def _workspace(self):
+        shape = next(self._blocks()).stop, self.shape[1]
+        return np.empty(shape, self.bits.dtype), np.empty(shape, bool)
+
+    @staticmethod
+    def _positions(keys, level, work):
+        return np.flatnonzero(np.greater_equal(keys, level, out=work[: len(keys)]))
+
+    @staticmethod
+    def _count(flags) -> int:
+        return int(np.count_nonzero(flags))
+
+    @staticmethod
+    def _host(array) -> np.ndarray:
+        return array
+
+
+class StoredMagnitudes(Magnitudes):
+    """Those of a sparse array, whose stored entries are the edges: all of them are selected."""
+
+    def __init__(self, bits, form, shape, edges):
+        super().__init__(bits, form)
+        self.shape, self.edges = shape, edges
+
+    def are_finite(self):
+        return bool((self._all_keys() < self.infinity).all())
+
+    def rank(self, edge, key):
+        keys = self._all_keys()
+        return int(np.count_nonzero((keys > key) | ((keys == key) & (self.edges <= edge))))
+
+    def select(self):
+        return self.edges, self._all_keys(), True
+
+    def _all_keys(self):
+        return self.bits & self.unsigned
+
+
+class DeviceMagnitudes(Magnitudes):
+    """Those of a torch tensor on another device: it is searched there, and only what was found travels."""
+
+    BLOCK = 1 << 26
+
+    def leaving(self, piece, loose):
+        import torch
+
+        (m, n), there = self.shape, torch.from_numpy(piece).to(self.bits.device)
+        rows, cols = np.flatnonzero(loose[:m]), np.flatnonzero(loose[m:])
+        sides = (self, there[:m], there[m:], rows), (self._transposed(), there[m:], there[:m], cols)
+        (of_rows, keys_of_rows), (of_cols, keys_of_cols) = (side[0]._heaviest(*side[1:]) for side in sides)
+        edges = np.append(rows * n + of_rows, of_cols * n + cols)
+        return np.append(piece[rows], piece[m + cols]), edges, np.append(keys_of_rows, keys_of_cols)
+
+    def _heaviest(self, outs, ins, rows):
+        """For each of some rows the column of its heaviest edge to another piece, and its key."""
+        step, found = max(1, self.BLOCK // self.shape[1]), [np.empty((2, 0), dtype=np.int64)]
+        for part in (rows[start : start + step] for start in range(0, len(rows), step)):
+            keys = self._keys(part)
+            keys[outs[part][:, None] == ins] = -1
+            heaviest = keys.argmax(dim=1, keepdim=True)
+            found.append(np.stack([self._host(heaviest)[:, 0], self._host(keys.gather(1, heaviest))[:, 0]]))
+        return np.concatenate(found, axis=1)
+
+    def _transposed(self):
+        return DeviceMagnitudes(self.bits.T, self.form, None if self.mask is None else self.mask.T)
+
+    def _keys(self, rows, cols=None, out=None):
+        keys = self.bits[rows] & self.unsigned
+        return keys if self.mask is None else keys.masked_fill_(~self.mask[rows], -1)
+
+    def _workspace(self):
+        return None, None
+
+    @staticmethod
+    def _positions(keys, level, work):
+        return (keys.ravel() >= level).nonzero()[:, 0]
+
+    @staticmethod
+    def _count(flags):
+        return int(flags.count_nonzero())
+
+    @staticmethod
+    def _host(array):
+        return array.cpu().numpy()

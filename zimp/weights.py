@@ -1,0 +1,82 @@
+"""The door of this package: weights and masks, whatever they come as, as numpy arrays that are known to be right."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import issparse
+
+
+def as_matrix(weights) -> np.ndarray:
+    """``weights`` as a finite numpy matrix that compares exactly as the original does; the door of this package.
+
+    A view where it can be, so not to be written to.
+    """
+    weights = as_real(weights)
+    check_matrix_shape(weights.shape)
+    if not np.isfinite(weights).all():
+        raise not_finite(weights)
+    return weights
+
+
+def not_finite(weights) -> ValueError:
+    """The error that names the first weight which is not finite."""
+    if issparse(weights):
+        return ValueError("a stored entry of the sparse array is not finite; did the training diverge?")
+    weights = as_real(weights)
+    row, col = np.argwhere(~np.isfinite(weights))[0]
+    return ValueError(
+        f"weights[{row}, {col}] is {weights[row, col]}; all weights must be finite. Did the training diverge?"
+    )
+
+
+def check_matrix_shape(shape):
+    """A layer is a non-empty matrix."""
+    if 0 in shape:
+        raise ValueError(f"weights have shape {tuple(shape)}; a layer needs at least one output and one input")
+    if len(shape) != 2:
+        raise ValueError(
+            f"weights have shape {tuple(shape)}; a layer is a matrix (outputs, inputs). "
+            "A convolution becomes one with zimp.layer_graph"
+        )
+
+
+def as_real(weights) -> np.ndarray:
+    """``weights`` as a numpy array of floats, of any shape. Integers are widened, which changes no order."""
+    weights = to_numpy(weights)
+    if weights.dtype.kind in "iu":
+        if weights.size and max(int(weights.max()), -int(weights.min())) > 2**53:
+            raise ValueError("integer weights above 2**53 are not exact as floats; divide them by a common factor")
+        weights = weights.astype(np.float64)
+    if weights.dtype.kind != "f" or weights.dtype.itemsize > 8:
+        raise ValueError(
+            f"weights have dtype {weights.dtype}; a layer's weights are real numbers of at most 64 bits "
+            "(a mask goes into the argument mask)"
+        )
+    return weights
+
+
+def as_mask(mask, shape: tuple[int, ...]) -> np.ndarray | None:
+    """``mask`` as a boolean numpy array of ``shape``, or None if there is none."""
+    if mask is None:
+        return None
+    mask = to_numpy(mask)
+    if mask.shape != tuple(shape):
+        raise ValueError(f"mask has shape {mask.shape}, the weights have {tuple(shape)}; a mask has one entry a weight")
+    if mask.dtype != bool:
+        if not np.isin(mask, (0, 1)).all():
+            raise ValueError("mask has entries other than 0 and 1; it says which weights exist, not how large they are")
+        mask = mask.astype(bool)
+    return mask
+
+
+def to_numpy(array) -> np.ndarray:
+    """A numpy array with the entries of ``array``: of any array-like, or of a torch tensor on any device."""
+    if is_tensor(array):
+        array = array.detach().cpu()
+        array = array.float().numpy() if "bfloat16" in str(array.dtype) else array.numpy()
+    return np.asarray(array)
+
+
+def is_tensor(array) -> bool:
+    """Whether it is a torch tensor, told without importing torch."""
+    return hasattr(array, "detach")
