@@ -29,6 +29,7 @@ def colors(ax):
         lambda ax: plots.betti(W, threshold=0.5, ax=ax),
         lambda ax: plots.masks(W > 0, ax=ax),
         lambda ax: plots.curve([1.0, 0.8], [[0.9, 0.8]], "magnitude", ax=ax),
+        lambda ax: plots.limits(["fc1", "fc2"], [0.1, 0.2], [0.1, 0.1], [0.01, 0.1], ax=ax),
     ],
 )
 def test_a_plot_returns_the_axes_that_it_was_given(ax, draw):
@@ -90,3 +91,17 @@ def test_a_union_find_plot_has_a_line_for_each_merger_so_far(ax, threshold):
     assert len(ax.texts) == sum(W.shape)
     for link in links:  # down by one level, from a top to what hangs under it
         assert link.get_ydata()[0] - link.get_ydata()[1] == 1
+
+
+def test_the_limits_of_layers_stand_at_their_densities_the_first_layer_on_top(ax):
+    plots.limits(["fc1", "fc2"], [0.1, 0.4], [0.2, 0.3], [0.01, 0.05], ax=ax)
+    assert [line.get_xdata().tolist() for line in ax.lines] == [[0.1, 0.4], [0.2, 0.3], [0.01, 0.05]]
+    assert colors(ax) == [plots.COLORS[name] for name in ("magnitude", "random", "bound")]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["fc1", "fc2"] and ax.yaxis_inverted()
+
+
+def test_of_many_layers_some_are_named(ax):
+    names = [f"layers.{k}.a_projection_with_a_long_name.weight" for k in range(200)]
+    plots.limits(names, *np.full((3, 200), 0.1), ax=ax)
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert len(labels) == 40 and all(label.startswith("..") and label.endswith("name.weight") for label in labels)

@@ -130,7 +130,8 @@ def test_every_public_name_is_there_and_has_a_docstring():
 def test_modules_import_only_those_below_them():
     """The order of the design; a module may import those before it."""
     order = (
-        "bounds weights spanning topology oracle layers pruning models architectures data imp experiments plots widgets"
+        "bounds weights spanning topology oracle layers pruning models architectures data training replicates imp "
+        "experiments plots widgets checkpoints layouts reports __main__"
     ).split()
     assert {path.stem for path in (ROOT / "zimp").glob("*.py")} == {*order, "__init__"}
     for module in order:

@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 
 import zimp
 from zimp import spanning
-from zimp.spanning import DeviceMagnitudes, Magnitudes, magnitudes, spanning_edges
+from zimp.spanning import DeviceMagnitudes, Magnitudes, TransposedMagnitudes, magnitudes, spanning_edges
 
 
 def by_scipy(weights, mask):
@@ -46,8 +46,11 @@ def assert_all_agree(weights, mask=None):
     assert np.array_equal(np.sort(edges), by_scipy(weights, mask))
     assert np.array_equal(edges, by_slow_path(weights, mask))
     assert np.array_equal(layer.values(keys), np.abs(weights.ravel()[edges]).astype(np.float64))
-    device_edges, device_keys = spanning_edges(on_device(layer))
-    assert np.array_equal(device_edges, edges) and np.array_equal(device_keys, keys)
+    by_columns = magnitudes(*(array if array is None else np.asfortranarray(array) for array in (weights, mask)))
+    assert isinstance(by_columns, TransposedMagnitudes) or 1 in weights.shape
+    for other in (by_columns, on_device(layer)):
+        other_edges, other_keys = spanning_edges(other)
+        assert np.array_equal(other_edges, edges) and np.array_equal(other_keys, keys)
 
 
 KINDS = {
@@ -189,6 +192,10 @@ def test_one_weight_that_is_not_finite_is_found_wherever_it_is(shape, value):
             zimp.spanning_forest(weights, mask)
         with pytest.raises(ValueError, match=rf"weights\[{row}, {col}\] is .*; all weights must be finite"):
             zimp.safe_density(torch.tensor(weights), mask)
+        with pytest.raises(ValueError, match=rf"weights\[{row}, {col}\] is .*; all weights must be finite"):
+            zimp.spanning_forest(np.asfortranarray(weights), mask)
+        with pytest.raises(ValueError, match=rf"weights\[{row}, {col}\] is .*; all weights must be finite"):
+            zimp.spanning_forest(torch.tensor(weights).bfloat16(), mask)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -205,6 +212,8 @@ def test_the_safe_density_counts_the_edges_up_to_the_last_of_the_tree(kind):
             layer = on_device(magnitudes(weights, mask))
             edges, keys = spanning_edges(layer)
             assert layer.rank(int(edges[-1]), int(keys[-1])) == last + 1
+            assert zimp.safe_density(np.asfortranarray(weights), mask) == safe
+            assert zimp.safe_density(torch.tensor(weights.T.copy()).T, mask) == safe
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

@@ -6,12 +6,16 @@ The modules, each named for its concept, import only those above them:
     How far a layer can be pruned; its maximum spanning forest and H0; the cross-check by ripser and GUDHI.
 ``layers``, ``pruning``
     From a torch network to graphs; masks.
-``models``, ``architectures``, ``data``, ``imp``
-    Small networks, the shapes of known ones, data sets; train, prune, rewind.
+``models``, ``architectures``, ``data``
+    Small networks, the shapes of known ones, data sets.
+``training``, ``replicates``, ``imp``
+    Training of masked networks, one by one or many at once; train, prune, rewind.
 ``experiments``
     The book's sweeps: methods, seeds, levels.
 ``plots``, ``widgets``
     Figures, and explorers that live without a kernel.
+``checkpoints``, ``layouts``, ``reports``
+    Any network, from memory or a file; the layers that its tensors hold; how far each can be pruned.
 
 ``import zimp`` is instant: a module is imported when one of its names is first used, so the first three run where
 torch is not installed.
@@ -36,10 +40,15 @@ _HOMES = {
     "models": ("lenet_300_100", "small_conv"),
     "architectures": (),
     "data": ("Data", "Split", "load_data"),
-    "imp": ("iterative_magnitude_pruning", "train", "accuracy", "adam", "Record", "TrainingDiverged"),
+    "training": ("train", "accuracy", "adam", "TrainingDiverged"),
+    "replicates": ("train_together",),
+    "imp": ("iterative_magnitude_pruning", "Record"),
     "experiments": (),
     "plots": (),
     "widgets": ("explorer",),
+    "checkpoints": (),
+    "layouts": (),
+    "reports": ("report", "Report"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -24,15 +24,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 from tqdm import tqdm
 
 from .data import load_data
-from .imp import iterative_magnitude_pruning, train, versions, write_whole
+from .imp import Record, Replicate, check_settings, level_by_level, versions, write_whole
 from .layers import layer_graph, prunable, tree_sizes
 from .models import lenet_300_100, small_conv
 from .pruning import check_rate, magnitude_mask, prune, random_mask, share_left, topological_mask
 from .topology import count_components, safe_density, spanning_forest
+from .training import adam, train
 
 __all__ = ["NETWORKS", "RULES", "SWEEPS", "Sweep", "Results", "run", "topological_sizes"]
 
@@ -183,7 +184,7 @@ class Results:
             raise ValueError(f"{path} holds no results of a sweep ({error})") from None
 
 
-def run(sweep, *, jobs=1, progress=False) -> Results:
+def run(sweep, *, jobs=1, together=False, progress=False) -> Results:
     """Run a sweep.
 
     Parameters
@@ -193,6 +194,9 @@ def run(sweep, *, jobs=1, progress=False) -> Results:
         the other seeds and methods are.
     jobs : int
         Processes to use at a time, each with one thread.
+    together : bool
+        Whether each process trains its share of a sweep of levels at once, all methods and seeds of it, as
+        :func:`zimp.train_together` does: the same numbers but for rounding, in a fraction of the time.
     progress : bool
         Whether to show a progress bar.
 
@@ -217,6 +221,7 @@ def run(sweep, *, jobs=1, progress=False) -> Results:
     if not sweep.methods or not sweep.seeds:
         raise ValueError(f"methods={sweep.methods} and seeds={sweep.seeds}: a sweep needs at least one of each")
     check_rate(sweep.rate, "rate")
+    check_settings(sweep.levels, sweep.steps, sweep.batch_size, sweep.rewind)
     one_shot = sweep.methods[0] in ONE_SHOT
     for method in sweep.methods:
         if method not in (ONE_SHOT if one_shot else RULES):
@@ -224,12 +229,21 @@ def run(sweep, *, jobs=1, progress=False) -> Results:
                 f"method {method!r} is unknown; it is one of {', '.join(RULES)}, or all are among {', '.join(ONE_SHOT)}"
             )
     tasks = [(method, seed) for method in sweep.methods for seed in sweep.seeds]
+    shares = [[task] for task in tasks]
+    if together and not one_shot:
+        processes = min(effective_n_jobs(jobs), len(tasks))
+        shares = [tasks[process::processes] for process in range(processes)]
     work = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_single_threaded)(_one_shot if one_shot else _levels, sweep, *task) for task in tasks
+        delayed(_single_threaded)(_one_shot if one_shot else _levels, sweep, share) for share in shares
     )
+    measured = {}
+    with tqdm(total=len(tasks), unit="run", disable=not progress) as bar:
+        for share, curves in zip(shares, work):
+            measured |= zip(share, curves)
+            bar.update(len(share))
     values = {method: {} for method in sweep.methods}
-    for measured, (method, _) in zip(tqdm(work, total=len(tasks), unit="run", disable=not progress), tasks):
-        for quantity, curve in measured.items():
+    for method, seed in tasks:
+        for quantity, curve in measured[method, seed].items():
             values[method].setdefault(quantity, []).append([_short(value) for value in curve])
     made = {
         "date": date.today().isoformat(),
@@ -278,17 +292,27 @@ def _single_threaded(work, *task):
         torch.set_num_threads(threads)
 
 
-def _levels(sweep, method, seed) -> dict[str, list]:
+def _levels(sweep, share) -> list[dict[str, list]]:
     build = NETWORKS[sweep.network]
     sizes = topological_sizes(build(), sweep.levels, sweep.rate)
 
-    def rule(model, masks, level, generator):
-        return RULES[method](model, masks, sizes[level], generator)
+    def replicate(method, seed):
+        def rule(model, masks, level, generator):
+            return RULES[method](model, masks, sizes[level], generator)
 
-    record = iterative_magnitude_pruning(
-        build, load_data(sweep.data), levels=sweep.levels, rate=sweep.rate, criterion=rule, rewind=sweep.rewind,
-        steps=sweep.steps, batch_size=sweep.batch_size, seeds=seed, progress=False,
-    )  # fmt: skip
+        torch.manual_seed(seed)
+        return Replicate(seed, build(), rule)
+
+    records = {replicate(*task): Record({}, {}) for task in share}
+    for one, row in level_by_level(
+        list(records), load_data(sweep.data), levels=sweep.levels, rewind=sweep.rewind, steps=sweep.steps,
+        batch_size=sweep.batch_size, optimizer=adam,
+    ):  # fmt: skip
+        records[one].rows.append(row)
+    return [_curves(record) for record in records.values()]
+
+
+def _curves(record) -> dict[str, list]:
     measured = {quantity: record.curve(quantity)[0].tolist() for quantity in ("kept", "test_accuracy")}
     for layer in record.rows[0]["layers"]:
         for quantity in ("kept", "beta0", "tree_kept", "dense_tree_kept", "h0_unchanged"):
@@ -296,7 +320,8 @@ def _levels(sweep, method, seed) -> dict[str, list]:
     return measured
 
 
-def _one_shot(sweep, method, seed) -> dict[str, list]:
+def _one_shot(sweep, share) -> list[dict[str, list]]:
+    ((method, seed),) = share
     torch.manual_seed(seed)
     model = NETWORKS[sweep.network]()
     if method != "initial":
@@ -321,7 +346,7 @@ def _one_shot(sweep, method, seed) -> dict[str, list]:
         measured |= {f"{layer}/kept": kept, f"{layer}/beta0": pieces, f"{layer}/tree_kept": shares}
         if method != "random_mask":
             measured[f"{layer}/safe_density"] = [safe_density(matrix)]
-    return measured
+    return [measured]
 
 
 def _short(value: float) -> float:
@@ -343,6 +368,7 @@ def main():
     parser.add_argument("sweeps", nargs="*", metavar="SWEEP", help=f"which; default: all of {', '.join(SWEEPS)}")
     parser.add_argument("--seeds", type=int, help="number of seeds, from 0 on; default: that of each sweep")
     parser.add_argument("--jobs", type=int, default=1, help="processes to use at a time; default: 1")
+    parser.add_argument("--together", action="store_true", help="train methods and seeds of a sweep of levels at once")
     parser.add_argument("--output", type=Path, default=Path("book/results"), help="folder; default: %(default)s")
     arguments = parser.parse_args()
     if arguments.seeds is not None and arguments.seeds < 1:
@@ -355,7 +381,8 @@ def main():
         if arguments.seeds is not None:
             sweep = replace(sweep, seeds=tuple(range(arguments.seeds)))
         print(f"{name}: {len(sweep.methods)} methods, {len(sweep.seeds)} seeds, {sweep.levels} levels")
-        run(sweep, jobs=arguments.jobs, progress=True).save(arguments.output / f"{name}.json")
+        results = run(sweep, jobs=arguments.jobs, together=arguments.together, progress=True)
+        results.save(arguments.output / f"{name}.json")
 
 
 if __name__ == "__main__":

@@ -2,58 +2,32 @@
 
 :func:`zimp.train` keeps pruned weights at zero, :func:`zimp.prune` chooses the next masks, and
 :func:`zimp.iterative_magnitude_pruning` goes round and measures what each level did to the topology of each layer.
+With ``together=True`` the networks of all seeds train in one computation, by :func:`zimp.train_together`.
 """
 
 from __future__ import annotations
 
-import copy
 import json
-import math
 import os
 import platform
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from itertools import islice
-from operator import index
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from .data import Split
 from .layers import layer_graph, prunable, prunable_layers
 from .pruning import check_masks, check_prune_arguments, prune
-from .topology import count_components, neural_persistence, spanning_forest
+from .replicates import train_together
+from .topology import neural_persistence, spanning_forest
+from .training import TrainingDiverged, accuracy, adam, check_count, train
 
-__all__ = ["iterative_magnitude_pruning", "train", "accuracy", "adam", "Record", "TrainingDiverged"]
-
-
-def adam(parameters):
-    """Adam with the learning rate 1.2e-3 of Frankle & Carbin (2019).
-
-    Parameters
-    ----------
-    parameters : iterable of torch.nn.Parameter
-
-    Returns
-    -------
-    torch.optim.Adam
-
-    Examples
-    --------
-    >>> import zimp
-    >>> zimp.adam(zimp.lenet_300_100().parameters()).defaults["lr"]
-    0.0012
-    """
-    return torch.optim.Adam(parameters, lr=1.2e-3, fused=True)
-
-
-class TrainingDiverged(RuntimeError):
-    """The loss or a weight became NaN or infinite. Out of a run, ``record`` holds the levels that were done before."""
+__all__ = ["iterative_magnitude_pruning", "Record"]
 
 
 @dataclass
@@ -160,6 +134,7 @@ def iterative_magnitude_pruning(
     optimizer=adam,
     seeds=0,
     device="cpu",
+    together=False,
     progress=True,
     on_level=None,
 ) -> Record:
@@ -191,6 +166,10 @@ def iterative_magnitude_pruning(
         (:func:`zimp.train`) and random masks; it gives the same rows whatever the other seeds are, bit for bit on the
         same machine.
     device : str or torch.device
+    together : bool
+        Whether the networks of all seeds train at once, level by level, by :func:`zimp.train_together`: the same but
+        for rounding, in a fraction of the time for small networks, with the memory of all. What a rule of your own
+        draws from the global generator, not from its own, then depends on the other seeds.
     progress : bool
         Whether to show a progress bar.
     on_level : function, optional
@@ -203,7 +182,7 @@ def iterative_magnitude_pruning(
     Raises
     ------
     ValueError
-        For arguments out of range, and as :func:`zimp.prune`.
+        For arguments out of range, as :func:`zimp.prune`, and as :func:`zimp.train_together` before any training.
     TrainingDiverged
         If the loss or a weight is not finite.
 
@@ -225,11 +204,8 @@ def iterative_magnitude_pruning(
     >>> record.curve("kept").tolist()
     [[50200, 40160, 32128]]
     """
-    levels, steps, batch_size = _count("levels", levels, 0), _count("steps", steps), _count("batch_size", batch_size)
-    rewind = None if rewind is None else _count("rewind", rewind, 0)
-    if rewind is not None and rewind >= steps:
-        raise ValueError(f"rewind={rewind} is not below steps={steps}; no training would be left after rewinding")
-    seeds = [_count("seeds", seed, 0) for seed in (seeds if np.iterable(seeds) else [seeds])]
+    levels, steps, batch_size, rewind = check_settings(levels, steps, batch_size, rewind)
+    seeds = [check_count("seeds", seed, 0) for seed in (seeds if np.iterable(seeds) else [seeds])]
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds={seeds} are not distinct numbers, at least one")
     if isinstance(build, nn.Module):
@@ -242,7 +218,9 @@ def iterative_magnitude_pruning(
             raise ValueError(
                 f"data.{part} has images {tuple(x.shape)} and labels {tuple(y.shape)}; each image has one label"
             )
-    training, validation, test = (Split(split.x.to(device), split.y.to(device)) for split in data[1:])
+    data = data._replace(**{
+        part: Split(x.to(device), y.to(device)) for part, (x, y) in zip(data._fields[1:], data[1:])
+    })  # fmt: skip
     config = {
         "build": getattr(build, "__qualname__", repr(build)), "data": data.name, "levels": levels, "rate": rate,
         "criterion": getattr(criterion, "__qualname__", criterion), "scope": scope, "rewind": rewind, "steps": steps,
@@ -256,9 +234,14 @@ def iterative_magnitude_pruning(
         record.config["optimizer"] = _plain({"name": type(built).__name__, "groups": groups})
         return built
 
+    def rule(model, masks, level, generator):
+        if callable(criterion):
+            return _checked(criterion(model, masks, level, generator), model, masks)
+        return prune(model, masks, rate, criterion=criterion, scope=scope, generator=generator)
+
     previous = None
 
-    def rows(seed):
+    def replicate(seed):
         nonlocal previous
         torch.manual_seed(seed)
         model = build()
@@ -267,159 +250,121 @@ def iterative_magnitude_pruning(
         if model is previous:
             raise ValueError("build returned the network of the seed before; it must build a new one at each call")
         previous = model
-        model.to(device)
-        generator = torch.Generator().manual_seed(seed)
-        masks = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in prunable(model).items()}
-        start, early, effect, dense_trees = 0, None, None, None
-        for level in range(levels + 1):
-            if level > 0:
-                if callable(criterion):
-                    next_masks = _checked(criterion(model, masks, level, generator), model, masks)
-                else:
-                    next_masks = prune(model, masks, rate, criterion=criterion, scope=scope, generator=generator)
-                effect, masks = _effect(model, masks, next_masks), next_masks
-                if rewind is not None:
-                    model.load_state_dict(early)
-                    start = rewind
-            try:
-                loss, snapshot = train(
-                    model, masks, training, steps=steps, seed=seed, start=start, batch_size=batch_size,
-                    optimizer=recorded_optimizer, snapshot_at=rewind if level == 0 else None,
-                )  # fmt: skip
-            except TrainingDiverged as error:
-                raise TrainingDiverged(f"seed {seed}, level {level}: {error}") from None
-            if level == 0:
-                early = snapshot
-                dense_trees = _trees(model, masks)
-            kept = sum(int(mask.sum()) for mask in masks.values())
-            yield {
-                "seed": seed,
-                "level": level,
-                "kept": kept,
-                "density": kept / sum(mask.numel() for mask in masks.values()),
-                "train_loss": loss,
-                "validation_accuracy": accuracy(model, validation),
-                "test_accuracy": accuracy(model, test),
-                "layers": _measure(model, masks, effect, dense_trees),
-            }
-            if on_level is not None:
-                on_level(seed, level, model, masks)
+        return Replicate(seed, model.to(device), rule)
 
     with tqdm(total=len(seeds) * (levels + 1), unit="level", disable=not progress) as bar, torch.random.fork_rng():
-        for seed in seeds:
-            try:
-                for row in rows(seed):
+        try:
+            for group in [seeds] if together else [[seed] for seed in seeds]:
+                for one, row in level_by_level(
+                    [replicate(seed) for seed in group], data, levels=levels, rewind=rewind, steps=steps,
+                    batch_size=batch_size, optimizer=recorded_optimizer,
+                ):  # fmt: skip
                     record.rows.append(row)
-                    bar.set_postfix(seed=seed, density=f"{row['density']:.3f}", test=f"{row['test_accuracy']:.3f}")
+                    bar.set_postfix(seed=one.seed, density=f"{row['density']:.3f}", test=f"{row['test_accuracy']:.3f}")
                     bar.update()
-            except BaseException as error:  # an interrupt too: hours of training may hang on it
-                error.record = record
-                error.add_note("The levels that were done are in the attribute `record` of this error.")
-                raise
+                    if on_level is not None:
+                        on_level(one.seed, row["level"], one.model, one.masks)
+        except BaseException as error:  # an interrupt too: hours of training may hang on it
+            error.record = record
+            error.add_note("The levels that were done are in the attribute `record` of this error.")
+            raise
+        finally:
+            record.rows.sort(key=lambda row: seeds.index(row["seed"]))  # by level within each, as they came
     return record
 
 
-def train(model, masks, split, *, steps, seed, start=0, batch_size=60, optimizer=adam, snapshot_at=None):
-    """Train a masked network in place; pruned weights are zero before the first step and after each.
+class Replicate:
+    """One seed, and one rule, on the way through the levels: the network, its masks, and the trees to compare with."""
 
-    Parameters
-    ----------
-    model : torch.nn.Module
-    masks : dict of str to boolean tensor, or None
-        As from :func:`zimp.prune`; None where nothing is pruned.
-    split : Split
-        Images and labels; the loss is the cross-entropy.
-    steps : int
-        The step to train to.
-    seed : int
-        Of the order of the batches, which is the same at each call: each epoch a new permutation.
-    start : int
-        The step to train from; the batches before it are passed over.
-    batch_size : int
-    optimizer : function
-        Takes the parameters, returns a ``torch.optim.Optimizer``.
-    snapshot_at : int, optional
-        The step before which to copy the network's state.
+    def __init__(self, seed, model, rule):
+        self.seed, self.model, self.rule = seed, model, rule
+        self.generator = torch.Generator().manual_seed(seed)
+        self.masks = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in prunable(model).items()}
+        self.early = None  # the state to rewind to
+        self.forests = self.dense_forests = None  # of the trained weights of this level, and of level 0
+        self.effect = dict.fromkeys(self.masks, {"tree_kept": 1.0, "h0_unchanged": True})
 
-    Returns
-    -------
-    (float, dict or None)
-        The loss on the last batch, and the snapshot.
+    def prune(self, level):
+        """Take the masks of the next level, note what that does to the H0 of the weights as they are, and rewind."""
+        next_masks = self.rule(self.model, self.masks, level, self.generator)
+        for name, graph in _graphs(self.model, next_masks).items():
+            share = _share(self.forests[name], graph.mask)
+            # A forest that is there as a whole is that of the pruned layer. Compared are the weights at which
+            # components merge, not their shares of the maximum, which pruning may change too.
+            unchanged = share == 1 or np.array_equal(self.forests[name].values, spanning_forest(*graph).values)
+            self.effect[name] = {"tree_kept": share, "h0_unchanged": unchanged}
+        self.masks = next_masks
+        if self.early is not None:
+            self.model.load_state_dict(self.early)
 
-    Raises
-    ------
-    ValueError
-        If ``start`` is not below ``steps``, for counts that are not positive, or for masks that do not fit the model.
-    TrainingDiverged
-        If the loss or a weight is not finite.
-    RuntimeError
-        If something other than the optimizer has changed a pruned weight.
-
-    Examples
-    --------
-    >>> import torch, zimp
-    >>> _ = torch.manual_seed(0)
-    >>> model, data = zimp.lenet_300_100(64), zimp.load_data("digits")
-    >>> masks = zimp.prune(model, rate=0.9)
-    >>> loss, _ = zimp.train(model, masks, data.train, steps=300, seed=0)
-    >>> zimp.accuracy(model, data.test) > 0.9
-    True
-    """
-    steps, start, batch_size = _count("steps", steps), _count("start", start, 0), _count("batch_size", batch_size)
-    if start >= steps:
-        raise ValueError(f"start={start} is not below steps={steps}; no training would be left")
-    weights = prunable(model)
-    pruned = [
-        (weights[name], torch.from_numpy(~mask).to(weights[name].device))
-        for name, mask in check_masks(model, masks).items()
-    ]
-    snapshot = None
-    optimizer = optimizer(model.parameters())
-    model.train()
-    _zero(pruned)
-    for step, batch in enumerate(islice(_batches(len(split.y), batch_size, seed), start, steps), start):
-        if step == snapshot_at:
-            snapshot = copy.deepcopy(model.state_dict())
-        loss = cross_entropy(model(split.x[batch]), split.y[batch])
-        if not math.isfinite(loss.item()):
-            raise TrainingDiverged(f"the loss is {loss.item()} at step {step}; a lower learning rate may help")
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        _zero(pruned)  # momentum, weight decay and Adam's averages would revive what has no gradient
-    for name, (weight, gone) in zip(weights, pruned):
-        if not weight.isfinite().all():
-            raise TrainingDiverged(f"{name} is not finite after step {step}; a lower learning rate may help")
-        if weight[gone].any():
-            raise RuntimeError(f"pruned weights of {name} are not zero; does a hook change the weights while training?")
-    return loss.item(), snapshot
+    def measure(self) -> dict[str, dict]:
+        """What there is to say of each layer, after training."""
+        graphs = _graphs(self.model, self.masks)
+        self.forests = {name: spanning_forest(*graph) for name, graph in graphs.items()}
+        self.dense_forests = self.dense_forests or self.forests
+        scale = max(weight.abs().max().item() for weight in prunable(self.model).values())
+        return {
+            name: {
+                "kept": int(self.masks[name].sum()),
+                "beta0": forest.n_components,
+                **self.effect[name],
+                "dense_tree_kept": _share(self.dense_forests[name], graphs[name].mask),
+                "neural_persistence": neural_persistence(forest, scale=scale or None),  # 0: nothing is left to scale
+            }
+            for name, forest in self.forests.items()
+        }
 
 
-def accuracy(model, split) -> float:
-    """Share of the images that the network labels correctly, in evaluation mode; its own mode is left as it was.
+def level_by_level(replicates, data, *, levels, rewind, steps, batch_size, optimizer):
+    """Take replicates through the levels side by side: yields each of them and its row, level after level."""
+    for level in range(levels + 1):
+        if level > 0:
+            for replicate in replicates:
+                replicate.prune(level)
+        try:
+            trained = _train(
+                replicates, data.train, steps=steps, start=0 if level == 0 or rewind is None else rewind,
+                batch_size=batch_size, optimizer=optimizer, snapshot_at=rewind if level == 0 else None,
+            )  # fmt: skip
+        except TrainingDiverged as error:
+            seed = replicates[error.replicate].seed
+            raise TrainingDiverged(f"seed {seed}, level {level}: {error}") from None
+        for replicate, (loss, snapshot) in zip(replicates, trained):
+            replicate.early = snapshot if level == 0 else replicate.early
+            kept = sum(int(mask.sum()) for mask in replicate.masks.values())
+            yield replicate, {
+                "seed": replicate.seed,
+                "level": level,
+                "kept": kept,
+                "density": kept / sum(mask.numel() for mask in replicate.masks.values()),
+                "train_loss": loss,
+                "validation_accuracy": accuracy(replicate.model, data.validation),
+                "test_accuracy": accuracy(replicate.model, data.test),
+                "layers": replicate.measure(),
+            }
 
-    Parameters
-    ----------
-    model : torch.nn.Module
-    split : Split
 
-    Returns
-    -------
-    float
+def _train(replicates, split, **settings) -> list[tuple]:
+    if len(replicates) == 1:
+        (alone,) = replicates
+        return [train(alone.model, alone.masks, split, seed=alone.seed, **settings)]
+    return train_together(
+        [replicate.model for replicate in replicates],
+        [replicate.masks for replicate in replicates],
+        split,
+        seeds=[replicate.seed for replicate in replicates],
+        **settings,
+    )
 
-    Examples
-    --------
-    >>> import torch, zimp
-    >>> _ = torch.manual_seed(0)
-    >>> zimp.accuracy(zimp.lenet_300_100(64), zimp.load_data("digits").test) < 0.3
-    True
-    """
-    training = model.training
-    model.eval()
-    with torch.no_grad():
-        correct = model(split.x).argmax(dim=1) == split.y
-    model.train(training)
-    return correct.double().mean().item()
+
+def check_settings(levels, steps, batch_size, rewind) -> tuple[int, int, int, int | None]:
+    """The counts of a run, which has at least one step of training at each level."""
+    levels, steps = check_count("levels", levels, 0), check_count("steps", steps)
+    batch_size = check_count("batch_size", batch_size)
+    rewind = None if rewind is None else check_count("rewind", rewind, 0)
+    if rewind is not None and rewind >= steps:
+        raise ValueError(f"rewind={rewind} is not below steps={steps}; no training would be left after rewinding")
+    return levels, steps, batch_size, rewind
 
 
 def _checked(next_masks, model, masks) -> dict[str, torch.Tensor]:
@@ -435,18 +380,6 @@ def _checked(next_masks, model, masks) -> dict[str, torch.Tensor]:
     return checked
 
 
-def _batches(size, batch_size, seed):
-    generator = torch.Generator().manual_seed(seed)
-    while True:
-        yield from torch.randperm(size, generator=generator).split(batch_size)
-
-
-@torch.no_grad()
-def _zero(pruned):
-    for weight, gone in pruned:
-        weight.masked_fill_(gone, 0)
-
-
 def _graphs(model, masks):
     return {
         name: layer_graph(layer.weight, masks[name], groups=getattr(layer, "groups", 1))
@@ -454,51 +387,9 @@ def _graphs(model, masks):
     }
 
 
-def _trees(model, masks) -> dict[str, np.ndarray]:
-    return {name: spanning_forest(*graph).mask for name, graph in _graphs(model, masks).items()}
-
-
-def _effect(model, masks, next_masks) -> dict[str, dict]:
-    """What going from ``masks`` to ``next_masks`` does to the H0 of the weights as they are."""
-    before, after = _graphs(model, masks), _graphs(model, next_masks)
-    effect = {}
-    for name in before:
-        forest, next_forest = spanning_forest(*before[name]), spanning_forest(*after[name])
-        effect[name] = {
-            "tree_kept": _share(forest.mask, after[name].mask),
-            # The weights at which components merge, not their shares of the maximum, which pruning may change too.
-            "h0_unchanged": np.array_equal(forest.values, next_forest.values),
-        }
-    return effect
-
-
-def _measure(model, masks, effect, dense_trees) -> dict[str, dict]:
-    scale = max(weight.abs().max().item() for weight in prunable(model).values())
-    measures = {}
-    for name, graph in _graphs(model, masks).items():
-        measures[name] = {
-            "kept": int(masks[name].sum()),
-            "beta0": count_components(graph.mask),
-            **(effect[name] if effect else {"tree_kept": 1.0, "h0_unchanged": True}),
-            "dense_tree_kept": _share(dense_trees[name], graph.mask),
-            "neural_persistence": neural_persistence(*graph, scale=scale or None),  # 0: nothing is left to scale
-        }
-    return measures
-
-
-def _share(tree: np.ndarray, mask: np.ndarray) -> float:
-    """Share of the tree's edges that the mask keeps; a forest without edges loses none."""
-    return float(mask[tree].mean()) if tree.any() else 1.0
-
-
-def _count(name, value, least=1) -> int:
-    try:
-        count = index(value)
-    except TypeError:
-        count = least - 1
-    if count < least:
-        raise ValueError(f"{name}={value!r} is not a whole number of at least {least}")
-    return count
+def _share(forest, mask: np.ndarray) -> float:
+    """Share of the forest's edges that the mask keeps; a forest without edges loses none."""
+    return float(mask[forest.rows, forest.cols].mean()) if len(forest) else 1.0
 
 
 def _plain(config) -> dict:

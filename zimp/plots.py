@@ -306,13 +306,13 @@ def limits(names, safe, independent, tree, *, ax):
     ys = np.arange(len(names))
     ax.hlines(ys, tree, safe, color=COLORS["pruned"], linewidth=1.5, zorder=1)
     for density, color, marker, label in (
-        (safe, "magnitude", "s", "safe for magnitude pruning"),
-        (independent, "random", "|", "the same, independent weights"),
-        (tree, "bound", "o", "spanning tree: the least of any method"),
+        (safe, "magnitude", "s", "magnitude pruning"),
+        (independent, "random", "|", "the same, i.i.d. weights"),
+        (tree, "bound", "o", "spanning tree"),
     ):
         ax.plot(density, ys, color=COLORS[color], marker=marker, markersize=5, linestyle="", label=label)
     step = -(-len(names) // 40)  # so many names can be read
-    ax.set(xscale="log", xlabel="density (share of weights left)", ylim=(len(names) - 0.5, -0.5))
+    ax.set(xscale="log", xlabel="density at which H0 is still whole", ylim=(len(names) - 0.5, -0.5))
     ax.set_yticks(ys[::step], [name if len(name) <= 36 else f"..{name[-34:]}" for name in names[::step]], fontsize=8)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, fontsize=8, frameon=False)
     return ax

@@ -1,0 +1,68 @@
+"""Measure everything side by side, in one run on one machine, and write one file that says so.
+
+    pip install -e ".[test,bench]"
+    python tests/benchmarks/run.py
+
+takes a quarter of an hour on two cores, which should have nothing else to do. Benchmarks are no tests and decide none.
+"""
+
+import argparse
+import json
+import os
+import platform
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+import checkpoint
+import forest
+import runs
+
+RESULTS = Path(__file__).parent.parent.parent / "book" / "results" / "benchmarks.json"
+PARTS = {"forest": forest, "runs": runs, "checkpoint": checkpoint}
+LIBRARIES = ("zimp", "numpy", "scipy", "torch", "ripser", "gudhi", "giotto-ph", "igraph", "networkx", "safetensors")
+
+
+def processor():
+    """The name of the processor, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def made():
+    return {
+        "by": "python tests/benchmarks/run.py",
+        "date": date.today().isoformat(),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"which; default: all of {', '.join(PARTS)}")
+    parser.add_argument("--output", type=Path, help="file to write; default, if all are measured: that of the book")
+    arguments = parser.parse_args()
+    for part in arguments.parts:
+        if part not in PARTS:
+            parser.error(f"no part {part!r}; there are {', '.join(PARTS)}")
+
+    results = {"made": made()}
+    for name in arguments.parts or PARTS:
+        print(f"measuring: {name}", flush=True)
+        results[name] = PARTS[name].measure()
+        for goal, figure, relation, bound in PARTS[name].goals(results[name]):
+            met = figure <= bound if relation == "<=" else figure >= bound
+            print(f"  {goal:70}{figure:10.3g}  {relation} {bound:<6g}{'' if met else 'missed'}", flush=True)
+    output = arguments.output or (None if arguments.parts else RESULTS)
+    if output:
+        output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,751 @@
+import csv
+import io
+import json
+import math
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+from torch import nn
+from torch.nn.utils import parametrizations
+from torch.nn.utils import prune as torch_prune
+
+import zimp
+from zimp.__main__ import main
+from zimp.checkpoints import Entry
+from zimp.layouts import find_layers
+from zimp.reports import full_name
+
+ROOT = Path(__file__).parent.parent
+COMMAND = [sys.executable, "-m", "zimp", "report"]
+
+
+def run(*arguments):
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, encoding="utf-8", cwd=ROOT)
+
+
+def tensors(**shapes):
+    generator = torch.Generator().manual_seed(0)
+    return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+
+
+def saved(path, content):
+    if path.suffix == ".safetensors":
+        save_file({name: tensor.contiguous() for name, tensor in content.items()}, path)
+    else:
+        torch.save(content, path)
+    return path
+
+
+def rows_of(network, **options):
+    return {full_name(row): row for row in zimp.report(network, **options).rows}
+
+
+class GPT2(nn.Module):
+    """The names and shapes of GPT-2, whose dense layers are stored as (inputs, outputs)."""
+
+    def __init__(self, width=8):
+        super().__init__()
+        self.wte, self.wpe = nn.Embedding(20, width), nn.Embedding(6, width)
+        block = nn.ModuleDict({"ln_1": nn.LayerNorm(width), "attn": nn.Module(), "mlp": nn.Module()})
+        for layer, name, outputs, inputs in [
+            (block["attn"], "c_attn", 3 * width, width), (block["attn"], "c_proj", width, width),
+            (block["mlp"], "c_fc", 4 * width, width), (block["mlp"], "c_proj", width, 4 * width),
+        ]:  # fmt: skip
+            setattr(layer, name, nn.Module())
+            getattr(layer, name).weight = nn.Parameter(torch.randn(inputs, outputs))
+            getattr(layer, name).bias = nn.Parameter(torch.randn(outputs))
+        self.h = nn.ModuleList([block])
+
+
+def networks():
+    torch.manual_seed(0)
+    return {
+        "dense": zimp.lenet_300_100(16),
+        "convolutions": zimp.small_conv(),
+        "volumes": nn.Sequential(nn.Conv1d(3, 4, 5), nn.BatchNorm1d(4), nn.Conv3d(2, 3, 2)),
+        "attention": nn.TransformerEncoderLayer(8, 2, 16),
+        "gpt2": GPT2(),
+        "recurrent": nn.ModuleDict({
+            "lstm": nn.LSTM(5, 4, num_layers=2, bidirectional=True), "small": nn.LSTM(5, 4, proj_size=2),
+            "gru": nn.GRU(5, 4), "plain": nn.RNN(5, 4), "cell": nn.LSTMCell(3, 4),
+        }),
+        "half": zimp.lenet_300_100(16).half(),
+        "brain": zimp.lenet_300_100(16).bfloat16(),
+        "double": zimp.lenet_300_100(16).double(),
+        "pruned": torch_prune.l1_unstructured(nn.Linear(9, 7), "weight", amount=0.5),
+        "norm over pixels": nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(0, 1), nn.LayerNorm((6, 6))),
+        "weight norm": nn.Sequential(nn.Linear(3, 4), parametrizations.weight_norm(nn.Linear(4, 5))),
+    }  # fmt: skip
+
+
+NETWORKS = networks()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_and_its_file_in_either_format_give_the_same_rows(name, tmp_path):
+    model = NETWORKS[name]
+    if name == "norm over pixels":  # in a file only a name tells a norm from a layer
+        model = nn.ModuleDict({"conv": model[0], "norm": model[2]})
+    whole = zimp.report(model)
+    for file in ("model.safetensors", "model.pt"):
+        other = zimp.report(saved(tmp_path / file, model.state_dict()))
+        for row in other.rows:
+            row["notes"] = [note for note in row["notes"] if "depthwise" not in note]  # only a network knows
+        assert sorted(other.rows, key=full_name) == sorted(whole.rows, key=full_name)
+        assert sorted(other.left_out, key=str) == sorted(whole.left_out, key=str)
+        assert other.totals == whole.totals
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_tensor_is_a_layer_its_mask_a_tied_one_or_left_out(name):
+    report = zimp.report(NETWORKS[name])
+    in_rows = {tensor for row in report.rows for tensor in row["tensors"]}
+    left_out = [tensor["name"] for tensor in report.left_out]
+    assert in_rows.isdisjoint(left_out) and len(left_out) == len(set(left_out))
+    assert in_rows | {*left_out} == NETWORKS[name].state_dict().keys()
+
+
+names = st.lists(
+    st.sampled_from(
+        "weight bias weight_orig weight_mask weight_g weight_v weight_ih_l0 weight_hh_l0 weight_hr_l0 in_proj_weight "
+        "weight_ih_l0_orig weight_ih_l0_mask q_proj_weight bias_orig bias_mask parametrizations c_attn c_fc c_proj qkv "
+        "qkv_proj wte norm ln_1 experts gate_up_proj query_key_value embed_tokens h 0 1 attn lm_head x".split()
+    ),
+    min_size=1, max_size=4,
+).map(".".join)  # fmt: skip
+entries = st.builds(
+    Entry,
+    shape=st.lists(st.sampled_from([0, 1, 2, 3, 4, 6, 12]), max_size=6).map(tuple),
+    dtype=st.sampled_from(["float32", "bfloat16", "float64", "float8_e4m3fn", "int8", "bool", "complex64", "quint8"]),
+    memory=st.sampled_from([None, None, None, 1, 2]),
+)
+
+
+@given(st.dictionaries(names, entries, max_size=8))
+def test_no_tensor_is_skipped_whatever_it_is_called(entries):
+    layers, left_out = find_layers(entries)
+    in_layers = [name for layer in layers for name in layer.tensors]
+    assert {*in_layers}.isdisjoint(left_out) and {*in_layers, *left_out} == entries.keys()
+    assert all(reason for reason in left_out.values())
+    sizes = {}
+    for layer in layers:
+        assert (layer.part, layer.first) not in sizes.setdefault(layer.tensor, {})
+        sizes[layer.tensor][layer.part, layer.first] = layer.size
+    assert {name: sum(parts.values()) for name, parts in sizes.items()} == {
+        name: math.prod(entries[name].shape) for name in sizes
+    }
+
+
+# What is in a row
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_row_is_what_zimps_functions_say_of_the_layer(name):
+    model = NETWORKS[name]
+    report, state = zimp.report(model, density=0.3), model.state_dict()
+    counted = [row for row in report.rows if row["kind"] != "embedding"]
+    largest = max(row_graph(row, state)[2] for row in counted)
+    assert report.totals["largest"] == largest
+    for row in report.rows:
+        weights, mask, scale = row_graph(row, state)
+        m, n = weights.shape
+        forest = zimp.spanning_forest(weights, mask)
+        assert (row["outputs"], row["inputs"], row["tree"]) == (m, n, m + n - 1)
+        assert row["critical_compression"] == zimp.critical_compression(m, n)
+        assert row["safe_density"] == zimp.safe_density(weights, mask)
+        assert row["iid_density"] == zimp.connectivity_density(m, n)
+        assert row["retention"] == zimp.retention_bound(round(0.3 * m * n), m, n) / len(forest)
+        assert row["balwani"] == zimp.neural_persistence(weights, mask, convention="balwani")
+        assert row["total_persistence"] == pytest.approx(np.sum(1 - forest.relative_values))
+        if row["kind"] == "embedding":
+            assert row["rieck"] is None
+        else:
+            assert row["rieck"] == zimp.neural_persistence(weights, mask, scale=largest)
+        square = m == n and mask is None
+        zeta_3 = 1.2020569031595942
+        assert row["zeta_ratio"] == (pytest.approx(row["total_persistence"] / (2 * zeta_3)) if square else None)
+
+
+def row_graph(row, state):
+    """The layer of a row, cut from its tensor by hand; its mask; its largest weight."""
+    tensor = state[row["name"]]
+    mask = state[row["name"].replace("_orig", "_mask")] if row["name"].endswith("_orig") else None
+    weights = tensor.flatten(1)
+    if "c_" in row["name"]:
+        weights = weights.T
+    part = row["part"]
+    if part:
+        parts = "qkv" if part in "qkv" else {4: "ifgo", 3: "rzn"}[weights.shape[0] // row["outputs"]]
+        weights = weights.chunk(len(parts))[parts.index(part)]
+    existing = weights if mask is None else weights[mask.bool()]
+    return weights, mask, float(existing.abs().max())
+
+
+def test_the_totals_are_those_of_the_network():
+    model = zimp.lenet_300_100()
+    report = zimp.report(model)
+    sizes = zimp.tree_sizes(model).values()
+    weights, trees = (sum(column) for column in zip(*sizes))
+    assert (report.totals["layers"], report.totals["weights"], report.totals["tree"]) == (3, weights, trees)
+    assert report.totals["critical_compression"] == pytest.approx(167.31615, abs=1e-5)
+    safe = [row["safe_density"] for row in report.rows]
+    assert report.totals["uniform_safe_density"] == max(safe)
+    assert report.totals["first_to_break"] == report.rows[int(np.argmax(safe))]["name"]
+    assert report.totals["safe_density"] == pytest.approx(sum(d * size for d, (size, _) in zip(safe, sizes)) / weights)
+    assert report.totals["rieck"] == pytest.approx(np.mean([row["rieck"] for row in report.rows]))
+
+
+def test_magnitude_pruning_keeps_h0_down_to_the_safe_density_and_not_further():
+    torch.manual_seed(0)
+    layer = nn.Linear(30, 20)
+    (row,) = zimp.report(layer).rows
+    kept = round(row["safe_density"] * 600)
+    diagram = zimp.persistence_diagram(layer.weight)
+    assert np.array_equal(zimp.persistence_diagram(layer.weight, zimp.magnitude_mask(layer.weight, kept)), diagram)
+    broken = zimp.persistence_diagram(layer.weight, zimp.magnitude_mask(layer.weight, kept - 1))
+    assert not np.array_equal(broken, diagram)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("groups", [2, 4])
+def test_groups_are_graphs_of_their_own(groups, transposed):
+    torch.manual_seed(0)
+    layer = (nn.ConvTranspose2d if transposed else nn.Conv2d)(8, 4, 3, groups=groups)
+    (row,) = zimp.report(layer).rows
+    graph = zimp.layer_graph(layer.weight, groups=groups)
+    forest = zimp.spanning_forest(*graph)
+    assert row["components"] == groups and row["tree"] == len(forest)
+    assert row["weights"] == layer.weight.numel() and row["critical_compression"] == row["weights"] / len(forest)
+    assert row["total_persistence"] == pytest.approx(np.sum(1 - forest.relative_values))
+    assert row["safe_density"] * row["weights"] == pytest.approx(zimp.safe_density(*graph) * graph.weights.size)
+    assert (row["outputs"], row["inputs"]) == (graph.weights.shape[::-1] if transposed else graph.weights.shape)
+    if not transposed:
+        assert zimp.tree_sizes(layer) == {"weight": (row["weights"], row["tree"])}
+
+
+def test_every_weight_of_a_depthwise_convolution_is_in_its_tree():
+    (row,) = zimp.report(nn.Conv1d(6, 6, 4, groups=6).bfloat16()).rows
+    assert row["critical_compression"] == row["safe_density"] == row["iid_density"] == 1
+
+
+def test_the_square_root_law_of_groups_is_the_exact_minimum():
+    layer = nn.Conv1d(4, 4, 1, groups=2)  # two blocks of 2x2
+    blocks = [(i, j) for i in range(4) for j in range(4) if i // 2 == j // 2]
+    for kept in range(1, 9):
+        least = 8
+        for edges in combinations(blocks, kept):
+            mask = np.zeros((4, 4), dtype=bool)
+            mask[tuple(zip(*edges))] = True
+            least = min(least, 8 - zimp.count_components(mask))
+        (row,) = zimp.report(layer, density=kept / 8).rows
+        assert row["retention"] == least / 6
+
+
+def test_a_pruned_layer_is_measured_as_its_mask_leaves_it():
+    torch.manual_seed(0)
+    layer = torch_prune.l1_unstructured(nn.Linear(20, 20), "weight", amount=0.97)
+    report = zimp.report(layer, density=0.1)
+    (row,) = report.rows
+    assert row["tensors"] == ["weight_orig", "weight_mask"] and row["density"] == 0.03
+    assert row["components"] == zimp.count_components(layer.weight_mask.bool()) > 1
+    assert row["safe_density"] == zimp.safe_density(layer.weight_orig, layer.weight_mask)
+    assert row["retention"] == 1 and row["zeta_ratio"] is None
+    assert "in pieces already" in report.table()
+    torch_prune.remove(layer, "weight")
+    assert "needs weights that are zero" in zimp.report(layer).table()
+
+
+def test_a_layer_with_nothing_left_and_one_of_zeros_have_a_row():
+    layer = torch_prune.l1_unstructured(nn.Linear(3, 3), "weight", amount=1.0)
+    (row,) = zimp.report(layer).rows
+    assert row["components"] == 6 and row["safe_density"] == 0
+    zeros = nn.Linear(3, 3)
+    zeros.weight.data.zero_()
+    (row,) = zimp.report(zeros).rows
+    assert row["total_persistence"] == 5 and row["rieck"] == zimp.neural_persistence(zeros.weight)
+    (row,) = zimp.report(nn.Linear(1, 1)).rows
+    assert row["balwani"] is None
+
+
+# What is a layer
+
+LAYOUTS = {  # tensors: the layers that they are, outputs x inputs
+    "dense": ({"fc.weight": (3, 5)}, {"fc.weight": (3, 5)}),
+    "a bare weight": ({"weight": (3, 5)}, {"weight": (3, 5)}),
+    "convolutions": (
+        {"a.weight": (4, 3, 5), "b.weight": (4, 3, 3, 3), "c.weight": (4, 3, 2, 2, 2)},
+        {"a.weight": (4, 15), "b.weight": (4, 27), "c.weight": (4, 24)},
+    ),
+    "attention of torch": (
+        {"in_proj_weight": (12, 4)}, {f"in_proj_weight[{part}]": (4, 4) for part in "qkv"},
+    ),
+    "attention with other widths": (
+        {"q_proj_weight": (4, 4), "k_proj_weight": (4, 3)}, {"q_proj_weight": (4, 4), "k_proj_weight": (4, 3)},
+    ),
+    "GPT-2": (
+        {"h.0.attn.c_attn.weight": (4, 12), "h.0.attn.c_proj.weight": (4, 4), "h.0.mlp.c_fc.weight": (4, 16),
+         "h.0.mlp.c_proj.weight": (16, 4), "h.0.crossattention.c_attn.weight": (4, 8)},
+        {**{f"h.0.attn.c_attn.weight[{part}]": (4, 4) for part in "qkv"}, "h.0.attn.c_proj.weight": (4, 4),
+         "h.0.mlp.c_fc.weight": (16, 4), "h.0.mlp.c_proj.weight": (4, 16),
+         **{f"h.0.crossattention.c_attn.weight[{part}]": (4, 4) for part in "kv"}},
+    ),
+    "nanoGPT": (
+        {"h.0.attn.c_attn.weight": (12, 4), "h.0.mlp.c_fc.weight": (16, 4), "h.0.mlp.c_proj.weight": (4, 16)},
+        {**{f"h.0.attn.c_attn.weight[{part}]": (4, 4) for part in "qkv"},
+         "h.0.mlp.c_fc.weight": (16, 4), "h.0.mlp.c_proj.weight": (4, 16)},
+    ),
+    "fused projections": (
+        {"a.qkv.weight": (12, 4), "b.qkv_proj.weight": (12, 4), "c.Wqkv.weight": (12, 4)},
+        {f"{name}.weight[{part}]": (4, 4) for name in ("a.qkv", "b.qkv_proj", "c.Wqkv") for part in "qkv"},
+    ),
+    "gates of a feed-forward layer": (
+        {"mlp.gate_up_proj.weight": (10, 4)}, {f"mlp.gate_up_proj.weight[{part}]": (5, 4) for part in ("gate", "up")},
+    ),
+    "grouped queries": ({"attn.qkv_proj.weight": (6, 4)}, {"attn.qkv_proj.weight": (6, 4)}),
+    "interleaved heads": (
+        {"query_key_value.weight": (12, 4), "h.3.attn.qkv_proj.weight": (12, 4)},
+        {"query_key_value.weight": (12, 4), "h.3.attn.qkv_proj.weight": (12, 4)},
+    ),
+    "a recurrent layer of another kind": (
+        {"weight_ih_l0": (10, 3), "weight_hh_l0": (10, 5)}, {"weight_ih_l0": (10, 3), "weight_hh_l0": (10, 5)},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "expected"), LAYOUTS.values(), ids=LAYOUTS)
+def test_a_layout_is_told_from_names_and_shapes(content, expected, tmp_path):
+    rows = rows_of(saved(tmp_path / "model.safetensors", tensors(**content)))
+    assert {name: (row["outputs"], row["inputs"]) for name, row in rows.items()} == expected
+
+
+@pytest.mark.parametrize(
+    ("layer", "gates"),
+    [(nn.LSTM(5, 4), "ifgo"), (nn.GRU(5, 4), "rzn"), (nn.RNN(5, 4), None), (nn.LSTMCell(5, 4), "ifgo")],
+)
+def test_a_recurrent_layer_is_split_into_its_gates(layer, gates):
+    rows = rows_of(layer)
+    for name, weight in layer.named_parameters():
+        if weight.ndim == 2:
+            parts = [f"{name}[{gate}]" for gate in gates] if gates else [name]
+            for part, block in zip(parts, weight.chunk(len(parts))):
+                assert rows[part]["safe_density"] == zimp.safe_density(block)
+                assert rows[part]["kind"] == "recurrent"
+
+
+def test_the_projection_of_an_lstm_does_not_hide_its_gates():
+    rows = rows_of(nn.LSTM(5, 4, proj_size=2))
+    assert rows["weight_hh_l0[o]"]["shape"] == [16, 2] and rows["weight_hh_l0[o]"]["outputs"] == 4
+    assert (rows["weight_hr_l0"]["outputs"], rows["weight_hr_l0"]["inputs"]) == (2, 4)
+
+
+EMBEDDINGS = "wte wpe embed_tokens tok_embeddings word_embeddings position_embeddings token_embedding_table emb shared"
+
+
+@pytest.mark.parametrize("name", EMBEDDINGS.split())
+def test_embeddings_are_listed_and_not_counted(name, tmp_path):
+    path = saved(tmp_path / "model.safetensors", tensors(**{f"{name}.weight": (9, 4), "head.weight": (3, 4)}))
+    report = zimp.report(path)
+    assert {row["name"]: row["kind"] for row in report.rows} == {f"{name}.weight": "embedding", "head.weight": "dense"}
+    assert report.totals["layers"] == 1 and report.totals["weights"] == 12
+    assert "Embeddings are not counted" in report.table()
+
+
+@pytest.mark.parametrize("name", ["embed_out", "class_embed", "patch_embed.proj", "time_embedding.linear_1"])
+def test_dense_layers_beside_embeddings_are_no_embeddings(name, tmp_path):
+    path = saved(tmp_path / "model.safetensors", tensors(**{f"{name}.weight": (9, 4)}))
+    assert zimp.report(path).totals["layers"] == 1
+
+
+def test_a_network_of_embeddings_alone_has_rows_and_no_totals():
+    report = zimp.report(nn.Embedding(9, 4))
+    assert report.totals["layers"] == 0 and report.totals["critical_compression"] is None and report.table()
+
+
+def test_in_a_network_the_kind_of_a_layer_is_known():
+    model = nn.ModuleDict({"shared": nn.Linear(4, 3), "lookup": nn.Embedding(5, 4), "up": nn.ConvTranspose2d(3, 2, 2)})
+    kinds = {name: row["kind"] for name, row in rows_of(model).items()}
+    assert kinds == {
+        "shared.weight": "dense", "lookup.weight": "embedding", "up.weight": "transposed convolution",
+    }  # fmt: skip
+
+
+def test_a_transposed_convolution_has_the_same_graph_in_a_file_but_for_its_sides(tmp_path):
+    layer = nn.ConvTranspose2d(3, 2, 2)
+    (known,) = zimp.report(layer).rows
+    (told,) = zimp.report(saved(tmp_path / "up.pt", layer.state_dict())).rows
+    assert (known["outputs"], known["inputs"]) == (8, 3) == (told["inputs"], told["outputs"])
+    same = ("weights", "tree", "critical_compression", "safe_density", "iid_density", "retention", "total_persistence")
+    assert [known[key] for key in same] == [told[key] for key in same]
+
+
+def test_a_file_says_where_it_cannot_know_the_groups(tmp_path):
+    path = saved(tmp_path / "model.safetensors", tensors(**{"conv.weight": (8, 1, 3, 3)}))
+    (row,) = zimp.report(path).rows
+    assert "depthwise" in row["notes"][0]
+
+
+@pytest.mark.parametrize("suffix", [".pt", None])
+def test_tied_weights_are_one_row_by_the_name_of_the_dense_layer(suffix, tmp_path):
+    model = nn.ModuleDict({"wte": nn.Embedding(9, 4), "lm_head": nn.Linear(4, 9, bias=False), "again": nn.Linear(4, 9)})
+    model["lm_head"].weight = model["again"].weight = model["wte"].weight
+    report = zimp.report(model if suffix is None else saved(tmp_path / "model.pt", model.state_dict()))
+    (row,) = report.rows
+    assert row["tensors"] == ["lm_head.weight", "wte.weight", "again.weight"] and row["kind"] == "dense"
+    assert row["notes"] == ["the same numbers as wte.weight, again.weight"]
+
+
+def test_tied_weights_with_masks_of_their_own_are_two_layers():
+    model = nn.ModuleDict({"one": nn.Linear(4, 4), "two": nn.Linear(4, 4)})
+    model["two"].weight = model["one"].weight
+    for name, amount in (("one", 0.25), ("two", 0.5)):
+        torch_prune.l1_unstructured(model[name], "weight", amount=amount)
+    assert [row["density"] for row in zimp.report(model).rows] == [0.75, 0.5]
+
+
+REASONS = {
+    "fc.bias": (torch.ones(3), "vectors and numbers"),
+    "step": (torch.tensor(1.0), "vectors and numbers"),
+    "num_batches_tracked": (torch.tensor(3), "integers"),
+    "q.weight": (torch.ones(3, 3, dtype=torch.int8), "integers: counters, or quantised weights"),
+    "mask.weight": (torch.ones(3, 3, dtype=torch.bool), "integers"),
+    "f8.weight": (torch.ones(3, 3).to(torch.float8_e4m3fn), "floats of 8 bits"),
+    "c.weight": (torch.ones(3, 3, dtype=torch.complex64), "complex numbers"),
+    "empty.weight": (torch.ones(0, 3), "empty"),
+    "norm.weight": (torch.ones(4, 6, 6), "scales of a norm"),
+    "cls_token": (torch.ones(1, 1, 4), "not called as the weight of a layer is"),
+    "lin.weight_v": (torch.ones(3, 4), "reparametrised"),
+    "lin.parametrizations.weight.original": (torch.ones(3, 4), "reparametrised"),
+    "lonely.weight_orig": (torch.ones(3, 4), "reparametrised"),
+    "experts.up.weight": (torch.ones(2, 3, 4), "experts in one stack"),
+    "six.weight": (torch.ones(1, 1, 1, 1, 2, 2), "more dimensions"),
+}
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_what_is_no_layer_is_left_out_with_its_reason(suffix, tmp_path):
+    content = {name: tensor for name, (tensor, _) in REASONS.items()} | tensors(**{"fc.weight": (3, 4)})
+    if suffix == ".pt":
+        content |= {"sparse.weight": torch.eye(3).to_sparse()}
+    report = zimp.report(saved(tmp_path / f"model{suffix}", content))
+    found = {tensor["name"]: tensor["reason"] for tensor in report.left_out}
+    if suffix == ".pt":
+        assert found.pop("sparse.weight") == "in the layout sparse_coo"
+    assert found.keys() == REASONS.keys()
+    for name, (_, reason) in REASONS.items():
+        assert found[name].startswith(reason)
+        assert name in report.table().replace("\n  ", " ")
+
+
+def test_a_network_without_numbers_is_left_out():
+    model = nn.ModuleDict({"real": nn.Linear(3, 3), "meta": nn.Linear(3, 3, device="meta"), "lazy": nn.LazyLinear(3)})
+    model.register_buffer("weight", torch.ones(3, 3).as_subclass(type("Packed", (torch.Tensor,), {})))
+    reasons = {tensor["name"]: tensor["reason"] for tensor in zimp.report(model).left_out}
+    assert "meta device" in reasons["meta.weight"] and "not initialised" in reasons["lazy.weight"]
+    assert reasons["weight"].startswith("of the class Packed")
+
+
+# Where it comes from
+
+
+def test_a_state_dict_is_found_in_a_checkpoint_and_the_optimizer_is_named(tmp_path):
+    model = zimp.lenet_300_100(16)
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.zeros(2, 16)).sum().backward()
+    optimizer.step()
+    content = {
+        "epoch": 3, "optimizer": optimizer.state_dict(), "model": {"state_dict": model.state_dict()},
+        "ema": [model.state_dict()],
+    }  # fmt: skip
+    report = zimp.report(saved(tmp_path / "last.ckpt", content))
+    assert report.rows == zimp.report(model).rows
+    reasons = {tensor["name"]: tensor["reason"] for tensor in report.left_out}
+    assert len(report.rows) + len(reasons) == 6 + 6 + 18  # the model, its average, three of Adam's for each parameter
+    assert reasons["optimizer.state.0.exp_avg"] == "state of the optimizer"
+    assert reasons["ema.0.fc1.weight"] == "beside the state dict model"
+    assert "Left out, 18 of these: state of the optimizer" in report.table()
+
+
+def test_networks_beside_each_other_are_both_reported(tmp_path):
+    one, two = zimp.lenet_300_100(8), zimp.lenet_300_100(16)
+    content = {"generator": one.state_dict(), "critic": two.state_dict(), "optim_g": {"state": [torch.ones(2, 2)]}}
+    report = zimp.report(saved(tmp_path / "gan.pth", content))
+    assert [row["name"] for row in report.rows][::3] == ["generator.fc1.weight", "critic.fc1.weight"]
+    assert report.left_out[-1]["name"] == "optim_g.state.0"
+
+
+def test_a_file_of_the_format_before_torch_1_6_is_read(tmp_path):
+    model = zimp.lenet_300_100(16)
+    torch.save(model.state_dict(), tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    assert zimp.report(tmp_path / "old.pt").rows == zimp.report(model).rows
+
+
+def shards(folder, suffix, model):
+    state, stem = model.state_dict(), "model" if suffix == ".safetensors" else "pytorch_model"
+    files = [f"{stem}-0000{k}-of-00002{suffix}" for k in (1, 2)]
+    names = list(state)
+    weight_map = {name: files[k % 2] for k, name in enumerate(names)}
+    for k, file in enumerate(files):
+        saved(folder / file, {name: state[name] for name in names[k::2]})
+    index = folder / f"{stem}{suffix}.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    return index, [folder / file for file in files]
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".bin"])
+def test_the_shards_of_a_model_are_one_report(suffix, tmp_path):
+    model = zimp.lenet_300_100(16)
+    index, files = shards(tmp_path, suffix, model)
+    report = zimp.report(index)
+    assert report.rows == zimp.report(model).rows and report.source == str(index)
+    places = json.loads(index.read_text())
+    del places["weight_map"]["fc2.bias"]
+    index.write_text(json.dumps(places))
+    (left,) = [tensor for tensor in zimp.report(index).left_out if tensor["name"] == "fc2.bias"]
+    assert left["reason"] == f"in {files[1].name}, but not in the index"
+
+
+def test_layers_of_one_shape_in_two_shards_are_not_taken_for_tied(tmp_path):
+    model = nn.Sequential(nn.Linear(64, 64, bias=False), nn.Linear(64, 64, bias=False))
+    index, _ = shards(tmp_path, ".bin", model)
+    assert zimp.report(index).rows == zimp.report(model).rows
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".bin"])
+def test_each_wrong_shard_is_named(suffix, tmp_path):
+    index, (first, second) = shards(tmp_path, suffix, zimp.lenet_300_100(16))
+    first.write_bytes(first.read_bytes()[:100])
+    second.unlink()
+    with pytest.raises(ValueError) as error:
+        zimp.report(index)
+    assert str(first) in str(error.value) and f"{second} does not exist" in str(error.value)
+
+
+def test_a_tensor_that_its_shard_lacks_is_named(tmp_path):
+    index, (first, _) = shards(tmp_path, ".safetensors", zimp.lenet_300_100(16))
+    places = json.loads(index.read_text())
+    places["weight_map"]["fc9.weight"] = first.name
+    index.write_text(json.dumps(places))
+    with pytest.raises(ValueError, match="model-00001-of-00002.safetensors lacks the tensor fc9.weight"):
+        zimp.report(index)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_a_file_that_is_opened_anew_for_each_tensor_or_by_two_threads_gives_the_same_report(
+    suffix, jobs, tmp_path, monkeypatch
+):
+    path = saved(tmp_path / f"model{suffix}", NETWORKS["gpt2"].state_dict())
+    report = zimp.report(path)
+    monkeypatch.setattr("zimp.reports.BATCH", 1)
+    assert zimp.report(path, jobs=jobs) == report
+
+
+# What is wrong
+
+
+class Payload:
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def bad_files(folder):
+    """Files, and what is said of each."""
+    model = zimp.lenet_300_100(16)
+    whole = saved(folder / "whole.safetensors", model.state_dict()).read_bytes()
+    zipped = saved(folder / "whole.pt", model.state_dict()).read_bytes()
+    diverged = model.state_dict() | {"fc2.weight": torch.full((100, 300), torch.nan)}
+    infinite = model.state_dict() | {"output.weight": torch.full((10, 100), -torch.inf).bfloat16()}
+    payload = Payload(folder / "it ran")
+    contents = {
+        "truncated.safetensors": (whole[:-1], "is not a whole safetensors file"),
+        "header.safetensors": (whole[:20], "is not a whole safetensors file"),
+        "magic.safetensors": (zipped, "is not a whole safetensors file"),
+        "nothing.safetensors": (b"", "is not a whole safetensors file"),
+        "truncated.pt": (zipped[: len(zipped) // 2], "is truncated, or no PyTorch checkpoint"),
+        "magic.pt": (whole, "is truncated, or no PyTorch checkpoint"),
+        "text.pt": (b"not a checkpoint\n", "is truncated, or no PyTorch checkpoint"),
+        "nothing.pt": (b"", "is truncated, or no PyTorch checkpoint (EOFError)"),
+        "raw.pkl": (pickle.dumps(payload, protocol=2), "holds"),
+        "list.index.json": (b"[]", "is no index of shards"),
+        "text.index.json": (b"weight_map", "is no index of shards"),
+    }
+    for name, (content, _) in contents.items():
+        (folder / name).write_bytes(content)
+    saved(folder / "diverged.safetensors", diverged)
+    saved(folder / "infinite.pt", infinite)
+    saved(folder / "payload.pt", {"fc.weight": torch.ones(2, 2), "extra": payload})
+    torch.save({"extra": payload}, folder / "old_payload.pt", _use_new_zipfile_serialization=False)
+    saved(folder / "module.pt", nn.Linear(2, 2))
+    with zipfile.ZipFile(folder / "script.pt", "w") as file:  # as torch.jit.save writes, as far as one can tell
+        for record in ("version", "data.pkl", "constants.pkl"):
+            file.writestr(f"script/{record}", "6")
+    saved(folder / "vectors.safetensors", tensors(**{"fc.bias": (3,)}))
+    saved(folder / "number.pt", 7)
+    with zipfile.ZipFile(folder / "other.zip", "w") as file:
+        file.writestr("a/b", "c")
+    (folder / "folder.pt").mkdir()
+    return {
+        **{name: f"{folder / name} {message}" for name, (_, message) in contents.items()},
+        "diverged.safetensors": "diverged.safetensors: fc2.weight: weights[0, 0] is nan",
+        "infinite.pt": "infinite.pt: output.weight: weights[0, 0] is -inf",
+        "payload.pt": "payload.pt holds ",
+        "old_payload.pt": "old_payload.pt holds ",
+        "module.pt": "module.pt holds torch.nn.modules.linear.Linear",
+        "script.pt": "script.pt holds TorchScript, and",
+        "vectors.safetensors": "vectors.safetensors has no layer to measure (1 vectors and numbers",
+        "number.pt": "number.pt has no layer to measure (it is empty)",
+        "other.zip": "other.zip is truncated, or no PyTorch checkpoint",
+        "folder.pt": "folder.pt is a folder; give the file",
+        "missing.safetensors": "missing.safetensors does not exist",
+    }
+
+
+@pytest.mark.filterwarnings("ignore:'torch.load' received a zip file that looks like a TorchScript archive")
+def test_bad_files_are_named_with_what_is_wrong_no_code_is_run_and_good_ones_are_reported(tmp_path):
+    expected = bad_files(tmp_path)
+    for name, message in expected.items():
+        with pytest.raises((ValueError, OSError)) as error:
+            zimp.report(tmp_path / name)
+        assert message in str(error.value) and "\n" not in str(error.value)
+    good = tmp_path / "whole.safetensors"
+    ended = run(*(tmp_path / name for name in expected), good, "--json", tmp_path / "out.json")
+    assert ended.returncode == 2
+    lines = ended.stderr.splitlines()
+    assert len(lines) == len(expected)
+    for line, message in zip(lines, expected.values()):
+        assert line.startswith("error: ") and message in line
+    assert "fc1.weight" in ended.stdout and not (tmp_path / "it ran").exists()
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert written["errors"].keys() == {str(tmp_path / name) for name in expected}
+    assert [found["source"] for found in written["reports"]] == [str(good)]
+
+
+def test_a_dictionary_that_holds_itself_is_refused(tmp_path):
+    loop = {}
+    loop["model"] = loop
+    with pytest.raises(ValueError, match="is truncated, or no PyTorch checkpoint"):
+        zimp.report(saved(tmp_path / "loop.pt", loop))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"network": 7}, "network is a int, not a torch.nn.Module or the path of a file"),
+        ({"density": 0.0}, "density=0.0 is not above 0 and at most 1"),
+        ({"density": math.nan}, "density=nan is not above 0 and at most 1"),
+        ({"network": nn.ReLU()}, r"ReLU has no layer to measure \(it is empty\)"),
+        ({"network": nn.LayerNorm(3)}, r"LayerNorm has no layer to measure \(2 vectors"),
+    ],
+)
+def test_a_bad_argument_has_its_own_message(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        zimp.report(**{"network": nn.Linear(2, 2)} | arguments)
+
+
+def test_a_mask_of_scores_is_an_error_that_names_the_layer():
+    layer = torch_prune.l1_unstructured(nn.Linear(4, 4), "weight", amount=0.5)
+    layer.weight_mask.fill_(0.5)
+    with pytest.raises(ValueError, match="Linear: weight_orig: mask has entries other than 0 and 1"):
+        zimp.report(layer)
+
+
+# What comes out
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    name = "a_network_with_quite_a_long_name.and_a_layer_with_a_long_name.projection.weight"
+    model = nn.ModuleDict({"wte": nn.Embedding(9, 8), "attn": nn.MultiheadAttention(8, 2), "conv": nn.Conv2d(1, 4, 3)})
+    return saved(tmp_path / "model.safetensors", model.state_dict() | tensors(**{name: (12, 14)}))
+
+
+def test_the_table_fits_the_terminal_and_explains_itself(checkpoint):
+    ended = run(checkpoint)
+    assert ended.returncode == 0 and not ended.stderr and ended.stdout == zimp.report(checkpoint).table() + "\n\n"
+    lines = ended.stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    headings = lines[2].split()
+    assert all(any(line.startswith(f"{heading:8}") for line in lines) for heading in headings)
+    (long,) = [line for line in lines if "12x14" in line]
+    assert ".." in long and long.split()[0].endswith("projection.weight")
+    assert "magnitude pruning to 0.1 keeps at least" in ended.stdout
+    assert "Left out, 3 of these: vectors and numbers" in ended.stdout
+
+
+def test_names_that_differ_in_a_number_are_told_at_once(tmp_path):
+    content = tensors(**{f"h.{k}.fc.weight": (3, 4) for k in range(12)}, **{f"h.{k}.fc.bias": (3,) for k in range(12)})
+    report = zimp.report(saved(tmp_path / "model.safetensors", content))
+    assert "h.*.fc.bias (12)" in report.table()
+    assert [row["name"] for row in report.rows] == [f"h.{k}.fc.weight" for k in range(12)]  # 9 before 10
+
+
+def test_json_csv_and_figure_hold_the_report(checkpoint, tmp_path):
+    paths = [tmp_path / name for name in ("out.json", "out.csv", "out.svg")]
+    ended = run(checkpoint, "--json", paths[0], "--csv", paths[1], "--figure", paths[2], "--density", 0.2, "--jobs", 2)
+    assert ended.returncode == 0, ended.stderr
+    report = zimp.report(checkpoint, density=0.2)
+
+    written = json.loads(paths[0].read_text(), parse_constant=pytest.fail)
+    assert written["versions"]["torch"] == torch.__version__ and written["errors"] == {}
+    assert [zimp.Report(**found) for found in written["reports"]] == [report]
+
+    lines = list(csv.DictReader(io.StringIO(paths[1].read_text())))
+    assert [line["name"] for line in lines] == [row["name"] for row in report.rows]
+    for line, row in zip(lines, report.rows):
+        assert line["source"] == report.source and line["shape"] == "x".join(map(str, row["shape"]))
+        assert line["rieck"] == ("" if row["rieck"] is None else str(row["rieck"]))
+        assert float(line["safe_density"]) == row["safe_density"] and int(line["tree"]) == row["tree"]
+
+    assert paths[2].read_text().startswith("<?xml")
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv"])
+def test_a_hyphen_is_the_terminal_and_nothing_else_is_written_there(checkpoint, option):
+    ended = run(checkpoint, option, "-")
+    assert ended.returncode == 0
+    if option == "--json":
+        assert len(json.loads(ended.stdout)["reports"][0]["rows"]) == 7
+    else:
+        assert len(list(csv.DictReader(io.StringIO(ended.stdout)))) == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: FILE"),
+        (["x", "--density", "2"], "--density 2.0 is not above 0 and at most 1"),
+        (["x", "--density", "nan"], "--density nan is not above 0 and at most 1"),
+        (["x", "--jobs", "0"], "--jobs 0 is not a number of threads"),
+        (["x", "--json", "-", "--csv", "-"], "--json - and --csv - would write over each other"),
+        (["x", "--json", "no/such/folder/out.json"], "there is no folder no/such/folder"),
+        (["x", "--figure", "out.txt"], "--figure out.txt ends in none of .png, .svg, .pdf"),
+    ],
+)
+def test_a_bad_option_is_refused_before_any_file_is_read(arguments, message, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["zimp", "report", *arguments])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    errors = capsys.readouterr().err
+    assert message in errors and "does not exist" not in errors
+
+
+def test_a_reader_that_stops_reading_is_no_error(checkpoint):
+    with subprocess.Popen(
+        [*COMMAND, checkpoint], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""

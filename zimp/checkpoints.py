@@ -1,0 +1,300 @@
+"""Networks as they are found: a file of weights, the shards of one model, or a torch network.
+
+What the tensors are called and how large they are comes first, without reading one; then one tensor at a time is read,
+so a model may be larger than memory. A file is data and is never run: of a pickle only tensors and plain containers
+are read, and one that needs more is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zipfile
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+from torch.nn.parameter import UninitializedTensorMixin
+
+from .layers import CONVOLUTIONS
+
+__all__ = ["Entry", "open_network"]
+
+INDEX = ".index.json"
+STATE_DICTS = ("state_dict", "model_state_dict", "model", "module", "network", "net", "weights", "params")
+OPTIMIZER = re.compile(r"optim|scheduler|scaler", re.IGNORECASE)
+PREFIXES = {"BF": "bfloat", "F": "float", "I": "int", "U": "uint", "C": "complex"}  # of dtypes in safetensors files
+MODULE_KINDS = {
+    nn.Embedding: "embedding",
+    nn.EmbeddingBag: "embedding",
+    nn.Linear: "dense",
+    **dict.fromkeys(CONVOLUTIONS, "convolution"),
+    **dict.fromkeys((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), "transposed convolution"),
+    nn.LayerNorm: "norm",
+    nn.RMSNorm: "norm",
+    nn.Bilinear: "bilinear",
+}
+
+Reader = Callable[[str], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known of a tensor before it is read.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : str
+        As torch names it, e.g. ``"bfloat16"``.
+    aside : str, optional
+        Why the tensor is no weight of the network, where its place or its layout says so.
+    memory : optional
+        Equal for tensors that are the same numbers in the same memory. A safetensors file has no such.
+    kind : str, optional
+        Of the layer that owns it, which only a network tells.
+    groups : int, optional
+        Of the convolution that owns it, likewise.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    aside: str | None = None
+    memory: Hashable = None
+    kind: str | None = None
+    groups: int | None = None
+
+
+def open_network(network) -> SafetensorsFile | TorchFile | Shards | Module:
+    """A network of any of these kinds, with ``name``, ``entries`` (a dict of :class:`Entry`) and ``reading()``.
+
+    Parameters
+    ----------
+    network : torch.nn.Module, or path
+        A file that ends in ``.safetensors`` or in ``.index.json`` is what it says, any other is a PyTorch checkpoint.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError
+    ValueError
+        For a file that is truncated, of another format, or a pickle that would run code.
+
+    Examples
+    --------
+    >>> import zimp
+    >>> from zimp.checkpoints import open_network
+    >>> network = open_network(zimp.lenet_300_100())
+    >>> network.entries["fc1.weight"].shape
+    (300, 784)
+    >>> with network.reading() as read:
+    ...     read("output.bias").shape
+    torch.Size([10])
+    """
+    if isinstance(network, nn.Module):
+        return Module(network)
+    if not isinstance(network, str | os.PathLike):
+        raise ValueError(f"network is a {type(network).__name__}, not a torch.nn.Module or the path of a file")
+    path = Path(network)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; give the file of weights in it, or the *{INDEX} of its shards")
+    return Shards(path) if path.name.endswith(INDEX) and path.exists() else _open_file(path)
+
+
+def _open_file(path: Path) -> SafetensorsFile | TorchFile:
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist")
+    return SafetensorsFile(path) if path.suffix == ".safetensors" else TorchFile(path)
+
+
+class SafetensorsFile:
+    """A ``.safetensors`` file, in natural order of the names: the file itself keeps no order of the layers."""
+
+    def __init__(self, path: Path):
+        self.name, self._path = str(path), path
+        with self._open() as file:
+            slices = {name: file.get_slice(name) for name in sorted(file.keys(), key=_natural)}
+            self.entries = {
+                name: Entry(tuple(part.get_shape()), _torch_name(part.get_dtype())) for name, part in slices.items()
+            }
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """Within it, tensors are read by name; with its end the file is closed, so that memory can be given back."""
+        with self._open() as file:
+            yield file.get_tensor
+
+    @contextmanager
+    def _open(self):
+        try:
+            with safe_open(self._path, framework="pt") as file:
+                yield file
+        except SafetensorError as error:
+            raise ValueError(
+                f"{self.name} is not a whole safetensors file ({error}); was it copied to its end?"
+            ) from None
+
+
+def _natural(name: str) -> list:
+    """Sorts ``layer.10`` after ``layer.9``."""
+    return [(not part.isdigit(), int(part) if part.isdigit() else part) for part in re.split(r"(\d+)", name) if part]
+
+
+def _torch_name(dtype: str) -> str:
+    letters, rest = re.fullmatch(r"([A-Z]+)(.*)", dtype).groups()
+    return (PREFIXES.get(letters, letters) + rest).lower()
+
+
+class TorchFile:
+    """What ``torch.save`` wrote: a state dict, alone or within a checkpoint."""
+
+    def __init__(self, path: Path):
+        self.name, self._path = str(path), path
+        self._mapped = zipfile.is_zipfile(path)  # the format before torch 1.6 can only be loaded whole
+        tensors, aside = self._load()
+        self.entries = {name: _entry(tensor, aside.get(name)) for name, tensor in tensors.items()}
+        self._tensors = None if self._mapped else tensors
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """As :meth:`SafetensorsFile.reading`: the file is mapped anew, or its pages would stay in memory once read."""
+        yield (self._tensors or self._load()[0]).__getitem__
+
+    def _load(self):
+        try:
+            content = torch.load(self._path, map_location="cpu", weights_only=True, mmap=self._mapped)
+            return _state_dict(content)
+        except OSError:
+            raise
+        except Exception as error:  # whatever a wrong byte leads the unpickler to
+            if code := re.search(r"TorchScript|GLOBAL ([\w.]+)", str(error)):
+                raise ValueError(
+                    f"{self.name} holds {code[1] or code[0]}, and to load that could run code; "
+                    "save the weights alone: torch.save(model.state_dict(), path)"
+                ) from None
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0].partition(". ")[0]
+            raise ValueError(f"{self.name} is truncated, or no PyTorch checkpoint ({reason.rstrip(': ')})") from None
+
+
+def _state_dict(content) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """All tensors of a checkpoint by name, and of those that are not in its state dict why they stand aside.
+
+    A state dict may be nested: ``{"epoch": 3, "model": {...}, "optimizer": {...}}``. Its own names come without prefix.
+    """
+    tensors, aside, path = {}, {}, ""
+
+    def put_aside(key, value, reason):
+        reason = "state of the optimizer" if OPTIMIZER.search(key) else reason
+        for name, tensor in _tensors(value, f"{path}{key}"):
+            tensors[name], aside[name] = tensor, reason
+
+    while isinstance(content, Mapping):
+        nested = [key for key in STATE_DICTS if isinstance(content.get(key), Mapping) and any(_tensors(content[key]))]
+        if not nested:
+            break
+        for key, value in content.items():
+            if key != nested[0]:
+                put_aside(str(key), value, f"beside the state dict {path}{nested[0]}")
+        content, path = content[nested[0]], f"{path}{nested[0]}."
+    for key, value in content.items() if isinstance(content, Mapping) else [("tensor", content)]:
+        if OPTIMIZER.search(str(key)) and not isinstance(value, torch.Tensor):
+            put_aside(str(key), value, None)
+        else:
+            tensors |= _tensors(value, str(key))
+    return tensors, aside
+
+
+def _tensors(value, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    if isinstance(value, torch.Tensor):
+        yield name, value
+    elif isinstance(value, Mapping | list | tuple):
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, part in items:
+            yield from _tensors(part, f"{name}.{key}")
+
+
+class Shards:
+    """One model in several files, by the index that says which tensor is where."""
+
+    def __init__(self, path: Path):
+        self.name = str(path)
+        try:
+            places = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+            self._places = {str(name): str(shard) for name, shard in places.items()}
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise ValueError(f"{path} is no index of shards: it has no weight_map from tensors to files") from None
+        self._files, wrong = {}, []
+        for shard in sorted(set(self._places.values()), key=_natural):
+            try:
+                self._files[shard] = _open_file(path.parent / shard)
+            except (OSError, ValueError) as error:
+                wrong.append(str(error))
+        wrong += [
+            f"{self._files[shard].name} lacks the tensor {name}"
+            for name, shard in self._places.items()
+            if shard in self._files and name not in self._files[shard].entries
+        ]
+        if wrong:
+            raise ValueError(f"{path}: " + "; ".join(wrong))
+        self.entries = {}
+        for name, shard in self._places.items():
+            entry = self._files[shard].entries[name]
+            # Shards were mapped one after another, maybe to the same place in memory.
+            self.entries[name] = replace(entry, memory=entry.memory and (shard, entry.memory))
+        for shard, file in self._files.items():
+            for name in file.entries.keys() - self._places.keys():
+                self.entries[name] = replace(file.entries[name], aside=f"in {shard}, but not in the index")
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """As :meth:`SafetensorsFile.reading`, of the shards that are needed."""
+        with ExitStack() as stack:
+            readers = {}
+
+            def read(name):
+                shard = self._places[name]
+                if shard not in readers:
+                    readers[shard] = stack.enter_context(self._files[shard].reading())
+                return readers[shard](name)
+
+            yield read
+
+
+class Module:
+    """A torch network: the tensors of its state dict, and what its layers know of them."""
+
+    def __init__(self, model: nn.Module):
+        self.name, self._tensors = type(model).__name__, model.state_dict()
+        layers = dict(model.named_modules(remove_duplicate=False))
+        self.entries = {}
+        for name, tensor in self._tensors.items():
+            if isinstance(tensor, torch.Tensor):  # and not a layer's extra state
+                owner, _, attribute = name.rpartition(".")
+                layer = layers.get(owner) if attribute in ("weight", "weight_orig") else None
+                kind = next((kind for module, kind in MODULE_KINDS.items() if isinstance(layer, module)), None)
+                self.entries[name] = _entry(tensor, kind=kind, groups=getattr(layer, "groups", None))
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """As :meth:`SafetensorsFile.reading`; there is nothing to open."""
+        yield self._tensors.__getitem__
+
+
+def _entry(tensor: torch.Tensor, aside=None, **of_layer) -> Entry:
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    if isinstance(tensor, UninitializedTensorMixin):
+        return Entry((), dtype, "not initialised yet: run one batch through the lazy layers first")
+    memory = None
+    if tensor.is_meta:
+        aside = aside or "on the meta device, where there are no numbers"
+    elif tensor.layout != torch.strided:
+        aside = aside or f"in the layout {str(tensor.layout).removeprefix('torch.')}"
+    elif type(tensor) not in (torch.Tensor, nn.Parameter):
+        aside = aside or f"of the class {type(tensor).__name__}, which may store its numbers in another way"
+    else:
+        memory = tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.stride()
+    return Entry(tuple(tensor.shape), dtype, aside, memory, **of_layer)

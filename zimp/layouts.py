@@ -1,0 +1,287 @@
+"""Which layers the tensors of a network hold, told from their names and shapes.
+
+A file says neither what owns a tensor nor how it is used, but the names are conventions:
+
+* ``weight`` with two dimensions is a dense layer ``(outputs, inputs)``, with three to five a convolution, in the
+  ``"matrix"`` view of :mod:`zimp.layers`. A transposed convolution stands there as ``(inputs, outputs * kernel)``,
+  which is the same graph with its two sides exchanged.
+* GPT-2 writes its dense layers as ``(inputs, outputs)``.
+* One tensor may hold several layers: the queries, keys and values of attention, the gates of a recurrent cell.
+* ``weight_orig`` with ``weight_mask`` is a layer that ``torch.nn.utils.prune`` has pruned.
+
+A tensor that is none of these is left out, with a reason.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from .checkpoints import Entry, Reader
+from .layers import LayerGraph
+from .weights import as_mask, to_numpy
+
+__all__ = ["Layer", "find_layers"]
+
+DTYPES = ("float64", "float32", "float16", "bfloat16")
+QKV, KV = ("q", "k", "v"), ("k", "v")
+FUSED = {
+    "in_proj_weight": QKV,  # torch.nn.MultiheadAttention
+    "c_attn": QKV,  # GPT-2
+    "qkv": QKV,  # timm's vision transformers
+    "qkv_proj": QKV,  # Phi-3
+    "Wqkv": QKV,  # MPT, ModernBERT
+    "query_key_value": QKV,  # GPT-NeoX, BLOOM, Falcon
+    "gate_up_proj": ("gate", "up"),  # Phi-3
+}
+# Head after head, each with its queries, keys and values, so that the parts are no blocks: GPT-NeoX, BLOOM; CodeGen.
+INTERLEAVED = re.compile(r"query_key_value|h\.\d+\.attn\.qkv_proj")
+GPT2 = ("c_attn", "c_fc", "c_proj", "q_attn")
+GATES = {1: ("",), 3: ("r", "z", "n"), 4: ("i", "f", "g", "o")}  # of a plain cell, a GRU, an LSTM; torch's order
+EMBEDDING = re.compile(
+    r"wte|wpe|shared|relative_attention_bias|(embed|emb|embedding)s?|embed_(in|tokens|positions)"
+    r"|(tok|token|word|char|pos|position|positional|token_type|segment|label)_(emb|embed|embedding)s?(_table)?"
+)
+NORM = re.compile(r"norm|(^|_)(ln|bn)(_|\d|$)", re.IGNORECASE)
+REPARAMETRISED = re.compile(r"(^|\.)parametrizations\.|(^|\.)weight_(g|v|orig)$")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer, and where its weights are.
+
+    Attributes
+    ----------
+    tensor : str
+    part : str
+        Such as ``"q"``, where the tensor holds several layers; else empty.
+    kind : str
+        ``"dense"``, ``"convolution"``, ``"transposed convolution"``, ``"recurrent"`` or ``"embedding"``.
+    shape : tuple of int
+        ``(m, n)``: outputs and inputs of its graph.
+    stored : tuple of int
+        Shape of the tensor.
+    first : int
+        The first of the ``m`` outputs among those of the tensor.
+    transposed : bool
+        Whether the tensor is stored as ``(inputs, outputs)``.
+    groups : int
+        Of a convolution; they are not joined to each other.
+    mask : str, optional
+        The tensor that says which weights exist.
+    tied : tuple of str
+        Other names of the same numbers.
+    note : str
+        What the names and shapes left open.
+    """
+
+    tensor: str
+    kind: str
+    shape: tuple[int, int]
+    stored: tuple[int, ...]
+    part: str = ""
+    first: int = 0
+    transposed: bool = False
+    groups: int = 1
+    mask: str | None = None
+    tied: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """E.g. ``"h.0.attn.c_attn.weight[q]"``."""
+        return self.tensor + (f"[{self.part}]" if self.part else "")
+
+    @property
+    def tensors(self) -> list[str]:
+        """All that the layer stands for: its tensor, other names of it, and its mask."""
+        return [self.tensor, *self.tied, *([self.mask] if self.mask else [])]
+
+    @property
+    def size(self) -> int:
+        """Number of weights, existing or not."""
+        return math.prod(self.shape) // self.groups
+
+    def graph(self, read: Reader) -> LayerGraph:
+        """The layer as :func:`zimp.spanning_forest` takes it, a view of the tensor that ``read`` gives."""
+        mask = None if self.mask is None else self._matrix(read(self.mask))
+        weights = self._matrix(read(self.tensor))
+        return LayerGraph(weights, mask) if self.groups == 1 else self._blocks(weights, mask)
+
+    def _matrix(self, tensor):
+        matrix = tensor.detach().reshape(len(tensor), -1)
+        matrix = matrix.T if self.transposed and self.groups == 1 else matrix
+        return matrix if self.groups > 1 else matrix[self.first : self.first + self.shape[0]]
+
+    def _blocks(self, weights, mask) -> LayerGraph:
+        """The groups on the diagonal of a sparse array: a dense one would hold ``groups`` times the weights."""
+        rows, width = weights.shape
+        cols = np.arange(rows)[:, None] // (rows // self.groups) * width + np.arange(width)
+        exists = np.ones((rows, width), dtype=bool) if mask is None else as_mask(mask, weights.shape)
+        starts = np.append(0, np.cumsum(exists.sum(axis=1)))
+        values = to_numpy(weights)[exists]
+        values = values.astype(np.promote_types(values.dtype, np.float32))  # scipy has no halves
+        blocks = csr_array((values, cols[exists], starts), shape=(rows, self.groups * width))
+        return LayerGraph(blocks.T.tocsr() if self.transposed else blocks, None)
+
+
+def find_layers(entries: Mapping[str, Entry]) -> tuple[list[Layer], dict[str, str]]:
+    """The layers among the tensors of a network, and why each of the other tensors is left out.
+
+    Parameters
+    ----------
+    entries : dict of str to Entry
+
+    Returns
+    -------
+    (list of Layer, dict of str to str)
+        Each tensor is in one of both: as that of a layer, as its mask, as another name of it, or by its reason.
+
+    Examples
+    --------
+    >>> from zimp.checkpoints import Entry
+    >>> from zimp.layouts import find_layers
+    >>> entries = {"attn.in_proj_weight": Entry((12, 4), "float32"), "attn.in_proj_bias": Entry((12,), "float32")}
+    >>> layers, left_out = find_layers(entries)
+    >>> [(layer.part, layer.shape) for layer in layers]
+    [('q', (4, 4)), ('k', (4, 4)), ('v', (4, 4))]
+    >>> left_out
+    {'attn.in_proj_bias': 'vectors and numbers, such as biases and norms'}
+    """
+    found, left_out = {}, {}
+    inputs_first = any(_is_gpt2(name, entry.shape) for name, entry in entries.items())
+    masks = {name: name.removesuffix("_orig") + "_mask" for name in entries if name.endswith("_orig")}
+    masks = {name: mask for name, mask in masks.items() if _fits(entries.get(mask), entries[name])}
+    for name, entry in entries.items():
+        reason = _reason(name, entry, name in masks)
+        if reason is None:
+            layers = _layers(name.removesuffix("_orig") if name in masks else name, entry, entries, inputs_first)
+            found[name] = [replace(layer, tensor=name, mask=masks.get(name)) for layer in layers]
+        else:
+            left_out[name] = reason
+    for name in found:
+        left_out.pop(masks.get(name), None)
+    for names in _tied(entries, found.keys() - masks.keys()).values():
+        chosen = next((name for name in names if found[name][0].kind != "embedding"), names[0])
+        others = tuple(name for name in names if name != chosen)
+        found[chosen] = [replace(layer, tied=others) for layer in found[chosen]]
+        for name in others:
+            del found[name]
+    return [layer for layers in found.values() for layer in layers], left_out
+
+
+def _is_gpt2(name: str, shape) -> bool:
+    """Whether a layer that has more outputs than inputs is stored as ``(inputs, outputs)``."""
+    least = {"c_attn": 3, "c_fc": 2}.get(_owner(name))
+    return least is not None and len(shape) == 2 and shape[1] >= least * shape[0]
+
+
+def _owner(name: str) -> str:
+    """The layer that has the weight: ``"c_fc"`` of ``"h.0.mlp.c_fc.weight"``."""
+    return ("." + name).split(".")[-2]
+
+
+def _fits(mask: Entry | None, weight: Entry) -> bool:
+    return mask is not None and mask.shape == weight.shape and mask.aside is None
+
+
+def _reason(name: str, entry: Entry, masked: bool) -> str | None:
+    """Why a tensor is no layer, or None if it is one."""
+    attribute = name.rpartition(".")[2].removesuffix("_orig" if masked else "")
+    named = attribute == "weight"
+    if entry.aside:
+        return entry.aside
+    if entry.dtype not in DTYPES:
+        if entry.dtype.startswith("float"):
+            return "floats of 8 bits or fewer, whose scale stands elsewhere"
+        return "complex numbers" if entry.dtype.startswith("complex") else "integers: counters, or quantised weights"
+    if 0 in entry.shape:
+        return "empty"
+    if len(entry.shape) < 2:
+        return "vectors and numbers, such as biases and norms"
+    if entry.kind == "norm" or entry.kind is None and named and NORM.search(_owner(name)):
+        return "scales of a norm"
+    if entry.kind == "bilinear":
+        return "bilinear: each weight joins three neurons"
+    if REPARAMETRISED.search(name) and not masked:
+        return "reparametrised: the weight in use is computed from it"
+    if len(entry.shape) > 2 and named and entry.kind is None and re.search("expert|moe", name):
+        return "experts in one stack, whose layout its name does not tell"
+    recurrent = re.fullmatch(r"weight_(ih|hh|hr)(_l\d+(_reverse)?)?", attribute)
+    if named or recurrent or re.fullmatch("(in|q|k|v)_proj_weight", attribute):
+        return None if len(entry.shape) <= (5 if named else 2) else "more dimensions than a layer of its name has"
+    return "not called as the weight of a layer is"
+
+
+def _layers(name: str, entry: Entry, entries, inputs_first: bool) -> list[Layer]:
+    owner, _, attribute = name.rpartition(".")
+    stored, layer = entry.shape, owner.rpartition(".")[2]
+    m, n = stored[0], math.prod(stored[1:])
+    if len(stored) > 2:
+        return [_convolution(name, entry, m, n)]
+    if attribute.startswith(("weight_ih", "weight_hh", "weight_hr")):
+        return _recurrent(name, stored, entries)
+    if entry.kind == "embedding" or entry.kind is None and attribute == "weight" and EMBEDDING.fullmatch(layer):
+        return [Layer(name, "embedding", stored, stored)]
+    transposed = inputs_first and layer in GPT2
+    whole = Layer(name, "dense", (n, m) if transposed else (m, n), stored, transposed=transposed)
+    parts = FUSED.get(attribute if attribute == "in_proj_weight" else layer)
+    if parts is None:
+        return [whole]
+    m, n = whole.shape
+    if parts == QKV and layer == "c_attn" and m == 2 * n:
+        parts = KV  # cross-attention, with its queries in q_attn
+    if INTERLEAVED.search(owner):
+        return [replace(whole, note="queries, keys and values together: they alternate from head to head")]
+    unequal = m != len(parts) * n if parts in (QKV, KV) else m % len(parts)  # with grouped queries m is less
+    if unequal:
+        return [replace(whole, note="several layers together: their sizes are not told by the shape")]
+    note = "taken as one of equal blocks of outputs, which is usual under this name"
+    return _split(whole, parts, "" if layer == "c_attn" or attribute == "in_proj_weight" else note)
+
+
+def _split(whole: Layer, parts, note="") -> list[Layer]:
+    m, n = whole.shape[0] // len(parts), whole.shape[1]
+    return [replace(whole, shape=(m, n), part=part, first=k * m, note=note) for k, part in enumerate(parts)]
+
+
+def _convolution(name: str, entry: Entry, m, n) -> Layer:
+    kind, groups, note = entry.kind or "convolution", entry.groups or 1, ""
+    if entry.groups is None and entry.shape[1] == 1 < m:
+        note = "one input channel; if this is a depthwise convolution, its channels are graphs of their own"
+    if kind == "transposed convolution":
+        return Layer(name, kind, (groups * n, m), entry.shape, transposed=True, groups=groups)
+    return Layer(name, kind, (m, groups * n), entry.shape, groups=groups, note=note)
+
+
+def _recurrent(name: str, stored, entries) -> list[Layer]:
+    """One layer for each gate; how many there are, the recurrent weights tell."""
+    whole = Layer(name, "recurrent", stored, stored)
+    if "weight_hr" in name:  # the projection of an LSTM
+        return [whole]
+    hidden = _entry_of(entries, name.replace("weight_ih", "weight_hh"))
+    projection = _entry_of(entries, name.replace("weight_ih", "weight_hr").replace("weight_hh", "weight_hr"))
+    units = 0 if hidden is None else (projection or hidden).shape[-1]
+    gates = GATES.get(stored[0] // units) if units and stored[0] % units == 0 else None
+    if gates is None:
+        return [replace(whole, note="several layers together: their sizes are not told by the shape")]
+    return _split(whole, gates)
+
+
+def _entry_of(entries, name: str) -> Entry | None:
+    entry = entries.get(name, entries.get(f"{name}_orig"))
+    return entry if entry is not None and len(entry.shape) == 2 else None
+
+
+def _tied(entries, found) -> dict:
+    """The names of layers that are the same numbers in the same memory."""
+    groups = {}
+    for name, entry in entries.items():
+        if name in found and entry.memory is not None:
+            groups.setdefault((entry.memory, entry.shape, entry.dtype), []).append(name)
+    return {memory: names for memory, names in groups.items() if len(names) > 1}

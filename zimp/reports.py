@@ -1,0 +1,340 @@
+"""How far a given network can be pruned: the trees, bounds and persistences of all its layers in one table.
+
+``python -m zimp report model.safetensors`` prints it; :func:`zimp.report` returns it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import textwrap
+from collections import Counter
+from dataclasses import dataclass
+from itertools import groupby
+
+from joblib import Parallel, delayed
+from scipy.special import zeta
+from tqdm import tqdm
+
+from .bounds import connectivity_density, retention_bound
+from .checkpoints import open_network
+from .layouts import Layer, find_layers
+from .topology import SpanningForest, forest_and_safe_density, neural_persistence
+
+__all__ = ["Report", "report"]
+
+COLUMNS = {  # of the table: what of a row, its heading, and what it says
+    "name": ("layer", "the tensor, and in brackets the part of it that is the layer"),
+    "kind": ("kind", "conv is a convolution, convT a transposed one, recur recurrent, embed an embedding"),
+    "size": ("size", "outputs x inputs of the layer's graph; of the network its weights"),
+    "critical_compression": ("crit", "critical compression: weights / edges of a spanning tree; beyond it H0 changes"),
+    "safe_density": ("safe", "safe density: share of weights down to which magnitude pruning leaves H0 as it is"),
+    "iid_density": ("iid", "the same for independent weights, where half of such layers are still connected"),
+    "retention": ("law", "square-root law: share of the tree that magnitude pruning to {density:g} keeps at least"),
+    "rieck": ("rieck", "neural persistence of Rieck et al., in units of the network's largest |w|, {largest:.4g}"),
+    "balwani": ("balw", "neural persistence of Balwani & Krzyston, in units of the layer's largest |w|"),
+    "total_persistence": ("total", "total persistence, the sum of 1 - |w| / max |w| over the tree"),
+    "zeta_ratio": ("/2z(3)", "of a square layer: the same over 2 zeta(3), near 1 where |w| is independent and uniform"),
+}  # fmt: skip
+BATCH = 1 << 24  # weights that are read from a file before it is opened anew
+DIGITS = {"critical_compression": 4, "retention": 2, "rieck": 2, "balwani": 2}
+SHORT = {"convolution": "conv", "transposed convolution": "convT", "recurrent": "recur", "embedding": "embed"}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What :func:`zimp.report` found.
+
+    Attributes
+    ----------
+    source : str
+        The file, or the class of the network.
+    density : float
+        At which the square-root law is taken.
+    rows : list of dict
+        One for each layer: ``name`` and ``part`` (where a tensor holds several layers); ``tensors``, all names that the
+        row stands for, with those of its mask and of tied weights; ``kind``; ``shape`` as stored; ``outputs``,
+        ``inputs`` and ``groups`` of its graph; ``weights``, how many; ``density``, the share of them that its mask
+        leaves; ``tree``, the edges of its spanning forest where nothing is pruned; ``components`` of its graph, as many
+        as groups where it is in one piece; ``critical_compression``, ``safe_density``, ``iid_density``, ``retention``,
+        ``rieck``, ``balwani``, ``total_persistence`` and ``zeta_ratio``, the columns of the table; ``notes``. What has
+        no value is None.
+    totals : dict
+        Of all rows but embeddings: ``layers``; ``weights``, ``tree`` and their quotient ``critical_compression``;
+        ``safe_density`` of the whole, if every layer is pruned as far as is safe; ``uniform_safe_density``, if all are
+        pruned to the same density, and ``first_to_break``, the layer that sets it; ``retention``; ``rieck``, the mean
+        over layers; ``largest``, the largest ``|w|``.
+    left_out : list of dict
+        The other tensors: ``name``, ``shape``, ``dtype``, ``reason``.
+    """
+
+    source: str
+    density: float
+    rows: list[dict]
+    totals: dict
+    left_out: list[dict]
+
+    def table(self, width=100) -> str:
+        """The report as text, the names of layers cut such that a line has ``width`` characters if it can."""
+        headings = [heading for heading, _ in COLUMNS.values()]
+        cells = [headings, *map(_cells, self.rows), _network_cells(self.totals)]
+        widths = [max(map(len, column)) for column in zip(*cells)]
+        widths[0] = min(widths[0], max(16, width - sum(widths[1:]) - len(widths) + 1))
+        lines = [_line(row, widths) for row in cells]
+        lines[-1:-1] = ["-" * len(lines[0])]
+        values = {"density": self.density, "largest": self.totals["largest"]}
+        lines += ["", *(f"{heading:8}{what.format(**values)}" for heading, what in COLUMNS.values()), ""]
+        lines += [line for text in _remarks(self) for line in textwrap.wrap(text, width, subsequent_indent="  ")]
+        return "\n".join([self.source, "", *lines])
+
+
+def report(network, *, density=0.1, jobs=1, progress=False) -> Report:
+    """Measure the H0 of all layers of a network, and how far each can be pruned.
+
+    Tensors that hold several layers are split, convolutions are seen in the ``"matrix"`` view, and what is no layer is
+    left out with a reason. Embeddings are measured, but not counted in the totals, since pruning leaves them alone.
+    One tensor is read at a time, so a model may be larger than memory.
+
+    Parameters
+    ----------
+    network : torch.nn.Module, or path
+        A network, or a file of one: ``.safetensors``, a PyTorch checkpoint, or the ``.index.json`` of a model's shards.
+        A file does not tell the groups of a convolution, and which convolutions are transposed.
+    density : float
+        At which the square-root law is taken, see :func:`zimp.retention_bound`; above 0, at most 1.
+    jobs : int
+        Threads to use at a time, each with a tensor of its own in memory.
+    progress : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError
+    ValueError
+        For a file that is truncated, of another format, or a pickle that could run code; for a network without a
+        layer, and one with weights that are not finite.
+
+    References
+    ----------
+    Critical compression: Balwani & Krzyston 2022. Neural persistence: theirs, and Rieck et al. 2019. ``2 zeta(3)``:
+    Frieze & McDiarmid 1989. The other columns are ours, see :mod:`zimp.bounds`.
+
+    Examples
+    --------
+    >>> import zimp
+    >>> report = zimp.report(zimp.lenet_300_100())
+    >>> [(row["name"], round(row["critical_compression"], 2)) for row in report.rows]
+    [('fc1.weight', 217.17), ('fc2.weight', 75.19), ('output.weight', 9.17)]
+    >>> round(report.totals["critical_compression"], 2)
+    167.32
+    """
+    if not 0 < density <= 1:
+        raise ValueError(f"density={density} is not above 0 and at most 1; it is a share of weights, such as 0.1")
+    network = open_network(network)
+    layers, left_out = find_layers(network.entries)
+    if not layers:
+        reasons = "; ".join(f"{count} {reason}" for reason, count in Counter(left_out.values()).most_common())
+        raise ValueError(f"{network.name} has no layer to measure ({reasons or 'it is empty'})")
+
+    batches = _batches(layers)
+    work = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")(
+        delayed(_measure)(network, batch) for batch in batches
+    )
+    rows, forests = [], []
+    with tqdm(total=sum(layer.size for layer in layers), unit="weight", unit_scale=True, disable=not progress) as bar:
+        for batch, measured in zip(batches, work):
+            for layer, (forest, safe, kept) in zip(batch, measured):
+                rows.append(_row(layer, forest, safe, kept, density))
+                forests.append(forest)
+                bar.update(layer.size)
+
+    counted = [(row, forest) for row, forest in zip(rows, forests) if row["kind"] != "embedding"]
+    largest = max((forest.scale for _, forest in counted), default=0.0)
+    for row, forest in counted:
+        row["rieck"] = neural_persistence(forest, scale=largest or None)
+    out = [
+        {"name": name, "shape": list(entry.shape), "dtype": entry.dtype, "reason": left_out[name]}
+        for name, entry in network.entries.items()
+        if name in left_out
+    ]
+    return Report(network.name, density, rows, _totals([row for row, _ in counted], largest), out)
+
+
+def _batches(layers: list[Layer]) -> list[list[Layer]]:
+    """Runs of layers that have no more weights than the largest tensor or than ``BATCH``.
+
+    The file is opened anew for each: what has been read of it stays in memory as long as it is open.
+    """
+    of_tensors = [list(part) for _, part in groupby(layers, key=lambda layer: layer.tensor)]
+    sizes = [sum(layer.size for layer in part) for part in of_tensors]
+    limit = max(BATCH, *sizes)
+    batches, filled = [[]], 0
+    for part, size in zip(of_tensors, sizes):
+        if filled + size > limit:
+            batches.append([])
+            filled = 0
+        batches[-1] += part
+        filled += size
+    return batches
+
+
+def _measure(network, layers: list[Layer]) -> list[tuple[SpanningForest, float, int]]:
+    """Of each layer its forest, its safe density, and how many weights its mask leaves."""
+    measured = []
+    with network.reading() as read:
+        for layer in layers:
+            try:
+                weights, mask = layer.graph(read)
+                forest, safe = forest_and_safe_density(weights, mask)
+            except ValueError as error:
+                raise ValueError(f"{network.name}: {layer.name}: {error}") from None
+            kept = layer.size if mask is None else int(mask.count_nonzero())
+            if layer.groups > 1:  # a share of the whole matrix, most of which is no weight
+                kept, safe = weights.nnz, round(safe * math.prod(layer.shape)) / layer.size
+            measured.append((forest, safe, kept))
+    return measured
+
+
+def _row(layer: Layer, forest: SpanningForest, safe: float, kept: int, density: float) -> dict:
+    (m, n), groups, size = layer.shape, layer.groups, layer.size
+    whole = kept == size
+    tree = m + n - groups
+    persistence = math.fsum(1 - forest.relative_values)
+    notes = [layer.note] if layer.note else []
+    if layer.tied:
+        notes.append(f"the same numbers as {', '.join(layer.tied)}")
+    if not whole:
+        notes.append("pruned by torch.nn.utils.prune: measured is what its mask leaves")
+    if forest.n_components > groups:
+        notes.append("in pieces already: pruning has cut neurons off")
+    elif len(forest) and forest.values[-1] == 0:
+        notes.append("its tree needs weights that are zero: if they were pruned, it is in pieces already")
+    return {
+        "name": layer.tensor,
+        "part": layer.part,
+        "tensors": layer.tensors,
+        "kind": layer.kind,
+        "shape": list(layer.stored),
+        "outputs": m,
+        "inputs": n,
+        "groups": groups,
+        "weights": size,
+        "density": kept / size,
+        "tree": tree,
+        "components": forest.n_components,
+        "critical_compression": size / tree,
+        "safe_density": safe,
+        "iid_density": connectivity_density(m // groups, n // groups, 0.5 ** (1 / groups)),
+        "retention": _least_kept(layer, round(density * size), kept, len(forest)) / max(1, len(forest)),
+        "rieck": None,
+        "balwani": None if m + n == 2 else neural_persistence(forest, convention="balwani"),
+        "total_persistence": persistence,
+        "zeta_ratio": persistence / (2 * float(zeta(3))) if m == n and groups == 1 and whole else None,
+        "notes": notes,
+    }
+
+
+def _least_kept(layer: Layer, left: int, kept: int, tree: int) -> int:
+    """The fewest tree edges among any ``left`` of a layer's ``kept`` weights.
+
+    With groups the fewest are those of full blocks: to move a row or a column of edges from one block to another that
+    has more of the other kind loses none.
+    """
+    if left >= kept:
+        return tree
+    m, n = (size // layer.groups for size in layer.shape)
+    full, rest = divmod(left, m * n)
+    return full * (m + n - 1) + retention_bound(rest, m, n)
+
+
+def _totals(rows: list[dict], largest: float) -> dict:
+    weights, tree = sum(row["weights"] for row in rows), sum(row["tree"] for row in rows)
+    edges = [row["outputs"] + row["inputs"] - row["components"] for row in rows]
+    breaks = max(rows, key=lambda row: row["safe_density"], default=None)
+    return {
+        "layers": len(rows),
+        "weights": weights,
+        "tree": tree,
+        "critical_compression": weights / tree if rows else None,
+        "safe_density": math.fsum(row["safe_density"] * row["weights"] for row in rows) / weights if rows else None,
+        "uniform_safe_density": breaks["safe_density"] if rows else None,
+        "first_to_break": full_name(breaks) if rows else None,
+        "retention": (
+            math.fsum(row["retention"] * count for row, count in zip(rows, edges)) / sum(edges) if sum(edges) else None
+        ),
+        "rieck": math.fsum(row["rieck"] for row in rows) / len(rows) if rows else None,
+        "largest": largest,
+    }
+
+
+def full_name(row: dict) -> str:
+    """The name of a row's layer, e.g. ``"h.0.attn.c_attn.weight[q]"``."""
+    return row["name"] + (f"[{row['part']}]" if row["part"] else "")
+
+
+def _cells(row: dict) -> list[str]:
+    size = f"{row['outputs']}x{row['inputs']}"
+    return [full_name(row), SHORT.get(row["kind"], row["kind"]), size, *_numbers(row)]
+
+
+def _network_cells(totals: dict) -> list[str]:
+    return [f"network, {totals['layers']} layers", "", f"{totals['weights']:,}", *_numbers(totals)]
+
+
+def _numbers(row: dict) -> list[str]:
+    return [_short(row.get(key), DIGITS.get(key, 3)) for key in list(COLUMNS)[3:]]
+
+
+def _short(value: float | None, digits: int) -> str:
+    """A number of few characters: ``0.0234``, ``217``, ``4.1e-05``."""
+    if value is None:
+        return "-"
+    if value >= 1000:
+        return f"{value:.0f}"
+    text = f"{value:.{digits}g}"
+    return text if len(text) <= 7 else f"{value:.1e}"
+
+
+def _line(cells: list[str], widths: list[int]) -> str:
+    name, kind, *numbers = cells
+    if len(name) > widths[0]:
+        tail = (widths[0] - 2) * 2 // 3  # the end of a name tells more than its beginning
+        name = f"{name[: widths[0] - 2 - tail]}..{name[-tail:]}"
+    numbers = [number.rjust(width) for number, width in zip(numbers, widths[2:])]
+    return " ".join([name.ljust(widths[0]), kind.ljust(widths[1]), *numbers]).rstrip()
+
+
+def _remarks(report: Report) -> list[str]:
+    """What the table cannot say, one sentence each."""
+    totals, remarks = report.totals, []
+    if totals["layers"]:
+        remarks.append(
+            f"Pruned by magnitude to the same density, all layers keep their H0 down to "
+            f"{totals['uniform_safe_density']:.4g}; then {totals['first_to_break']} breaks. Each pruned as far as it "
+            f"is safe, {totals['safe_density']:.4g} of the weights are left. No method keeps the H0 of all with fewer "
+            f"than {totals['tree']:,} weights, a compression of {totals['critical_compression']:.4g}."
+        )
+    if len(report.rows) > totals["layers"]:
+        remarks.append("Embeddings are not counted in the network: pruning leaves them alone.")
+    notes = [(note, full_name(row)) for row in report.rows for note in row["notes"]]
+    remarks += [f"Note: {note}: {_names(names)}" for note, names in _grouped(notes)]
+    left_out = _grouped((tensor["reason"], tensor["name"]) for tensor in report.left_out)
+    remarks += [f"Left out, {len(names)} of these: {reason}: {_names(names)}" for reason, names in left_out]
+    return remarks
+
+
+def _grouped(pairs) -> list[tuple[str, list[str]]]:
+    groups = {}
+    for key, name in pairs:
+        groups.setdefault(key, []).append(name)
+    return list(groups.items())
+
+
+def _names(names: list[str]) -> str:
+    """The names, those that differ in a number only as one: ``h.*.ln_1.weight (12)``."""
+    patterns = _grouped((re.sub(r"(?<![^.])\d+(?=\.)", "*", name), name) for name in names)
+    return ", ".join(f"{pattern} ({len(alike)})" if len(alike) > 1 else alike[0] for pattern, alike in patterns)
