@@ -83,8 +83,10 @@ class Report:
         lines = [_line(row, widths) for row in cells]
         lines[-1:-1] = ["-" * len(lines[0])]
         values = {"density": self.density, "largest": self.totals["largest"]}
-        lines += ["", *(f"{heading:8}{what.format(**values)}" for heading, what in COLUMNS.values()), ""]
-        lines += [line for text in _remarks(self) for line in textwrap.wrap(text, width, subsequent_indent="  ")]
+        legend = [f"{heading:8}{what.format(**values)}" for heading, what in COLUMNS.values()]
+        for indent, texts in ((8, legend), (2, _remarks(self))):
+            lines.append("")
+            lines += [line for text in texts for line in textwrap.wrap(text, width, subsequent_indent=" " * indent)]
         return "\n".join([self.source, "", *lines])
 
 
