@@ -1,3 +1,5 @@
+import importlib.util
+import os
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -8,7 +10,14 @@ from hypothesis import settings
 
 import zimp
 
-BOOK = Path(__file__).parent.parent / "book"
+TESTS = Path(__file__).parent
+BOOK = TESTS.parent / "book"
+collect_ignore = ["offline", "rehearsal", "fuzz"]  # no tests: a file that Python loads by itself, and a script
+
+# All tests, and the book that they build, do without a network: here, and in the processes that are started from here.
+_block = importlib.util.spec_from_file_location("offline", TESTS / "offline" / "sitecustomize.py")
+_block.loader.exec_module(importlib.util.module_from_spec(_block))
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(TESTS / "offline"), os.environ.get("PYTHONPATH")]))
 
 torch.set_num_threads(1)  # networks this small leave threads waiting for each other
 

@@ -1,6 +1,7 @@
 """The pages as a reader has them: in a real browser, light and dark, on a phone, by keyboard, and without the CDN.
 
-Needs Chromium and npm. The two scripts that the pages load from a CDN are served from their npm packages.
+Needs Chromium and npm. The two scripts that the pages load from a CDN are served from their npm packages; that npm
+fetches these is the one use of the network in the tests.
 """
 
 import os

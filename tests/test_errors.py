@@ -48,6 +48,27 @@ def pruned_by_torch():
     return torch_prune.l1_unstructured(nn.Linear(4, 3), "weight", amount=0.5)
 
 
+IMAGES, LABELS = torch.ones(6, 64), torch.arange(6)
+
+
+def train(model=None, masks=None, x=IMAGES, y=LABELS, **arguments):
+    return zimp.train(model or network(), masks, zimp.Split(x, y), **{"steps": 1, "seed": 0} | arguments)
+
+
+def with_weight(weight):
+    layer = nn.Linear(4, 3)
+    layer.weight = None if weight is None else nn.Parameter(weight, requires_grad=False)
+    return layer
+
+
+def apply(module, name="weight", amount=1, **arguments):
+    return zimp.TopologicalUnstructured.apply(module, name, amount, **arguments)
+
+
+def explorer(draw=lambda x: None, alt=lambda x: "", **settings):
+    return zimp.explorer(draw, alt, **settings)
+
+
 def diverged():
     layer = nn.Linear(4, 3)
     layer.weight.data[1, 2] = NAN
@@ -61,6 +82,7 @@ TAKES_WEIGHTS = {
     "persistence_diagram": zimp.persistence_diagram,
     "betti_curve": lambda weights, mask=None: zimp.betti_curve(weights, 0.5, mask),
     "neural_persistence": zimp.neural_persistence,
+    "safe_density": zimp.safe_density,
     "cross_check": zimp.cross_check,
     "ripser_diagram": oracle.ripser_diagram,
     "gudhi_diagram": oracle.gudhi_diagram,
@@ -79,13 +101,36 @@ BAD_LAYERS = {
     "a mask for weights": ((ONES > 0,), "dtype bool; .*a mask goes into the argument mask"),
     "strings": (([["a", "b"]],), "dtype <U1; a layer's weights are real numbers"),
     "objects": (([[None, 1.0]],), "dtype object; a layer's weights are real numbers"),
-    "long doubles": ((ONES.astype(np.longdouble),), "real numbers of at most 64 bits"),
+    "large complex numbers": ((ONES.astype(np.clongdouble),), "a layer's weights are real numbers of at most 64 bits"),
+    "dates": ((ONES.astype("M8[s]"),), r"dtype datetime64\[s\]; a layer's weights are real numbers"),
+    "ragged rows": (([[1.0, 2.0], [3.0]],), "a list is no array of numbers .*; are all rows equally long?"),
+    "a masked array": (
+        (np.ma.masked_array(ONES, ONES > 0),), "a masked array hides some of its entries, which are weights all the",
+    ),
+    "a sparse tensor": (
+        (torch.ones(3, 4).to_sparse(),), r"a Tensor of torch.float32 in the layout torch.sparse_coo on cpu is no array",
+    ),
+    "a sparse tensor by rows": ((torch.ones(3, 4).to_sparse_csr(),), "torch.sparse_csr on cpu is no array of numbers"),
+    "floats of 8 bits": ((torch.ones(3, 4).to(torch.float8_e4m3fn),), r"a Tensor of torch.float8_e4m3fn .* or"),
+    "complex halves": ((torch.ones(3, 4).to(torch.complex32),), "a Tensor of torch.complex32 .* is no array of"),
+    "a meta tensor": ((torch.ones(3, 4, device="meta"),), "torch.float32 in the layout torch.strided on meta is no"),
+    "a parameter not initialised": (
+        (nn.parameter.UninitializedParameter(),), "an? UninitializedParameter of torch.float32 .* is no array of",
+    ),
     "mask of another shape": ((ONES, ONES.T), r"mask has shape \(4, 3\), the weights have \(3, 4\)"),
     "mask of fewer dimensions": ((ONES, ONES[0]), r"mask has shape \(4,\), the weights have \(3, 4\)"),
     "mask of other entries": ((ONES, 2 * ONES), "mask has entries other than 0 and 1"),
     "mask of weights": ((ONES, 0.5 * ONES), "mask has entries other than 0 and 1"),
     "mask of NaN": ((ONES, NAN * ONES), "mask has entries other than 0 and 1"),
-}
+    "mask of words": ((ONES, ONES.astype(str)), "mask has dtype <U32; a mask is boolean, or of the numbers 0 and 1"),
+    "mask of objects": ((ONES, ONES.astype(object)), "mask has dtype object; a mask is boolean, or of the numbers 0"),
+    "complex mask": ((ONES, 1j * ONES), "mask has dtype complex128; a mask is boolean, or of the numbers 0 and 1"),
+    "masked mask": ((ONES, np.ma.masked_array(ONES, ONES > 0)), "a masked array hides some of its entries"),
+    "sparse mask": ((ONES, csr_array(ONES)), r"a sparse array is taken only as weights of .*; use toarray\(\)"),
+    "sparse tensor for a mask": ((ONES, torch.ones(3, 4).to_sparse()), "torch.sparse_coo on cpu is no array of"),
+}  # fmt: skip
+if np.longdouble(0).itemsize > 8:  # not on Windows, and not on Apple's processors
+    BAD_LAYERS["long doubles"] = (ONES.astype(np.longdouble),), "real numbers of at most 64 bits"
 
 
 @pytest.mark.parametrize("function", TAKES_WEIGHTS.values(), ids=TAKES_WEIGHTS)
@@ -159,7 +204,7 @@ BAD = {
     "components of weights": (lambda: zimp.count_components([[0.5]]), "mask has entries other than 0 and 1"),
     "unknown convention": (
         lambda: zimp.neural_persistence(ONES, convention="mean"),
-        "convention='mean' is unknown; it is 'rieck' or 'balwani'",
+        "convention='mean' is unknown; it is one of 'rieck', 'balwani'",
     ),
     "p below 1": (lambda: zimp.neural_persistence(ONES, p=0.5), "p=0.5 is not a finite number of at least 1"),
     "p = 0": (lambda: zimp.neural_persistence(ONES, p=0), "p=0.0 is not a finite number of at least 1"),
@@ -177,7 +222,26 @@ BAD = {
         lambda: zimp.neural_persistence([[1.0]], convention="balwani"),
         r"divides by m \+ n - 2, which is 0 for a 1x1 layer; use normalized=False",
     ),
+    "a threshold in words": (lambda: zimp.betti_curve(ONES, "0.5"), "thresholds have dtype <U3; a threshold is a"),
+    "a complex threshold": (lambda: zimp.betti_curve(ONES, 0.5j), "thresholds have dtype complex128; a threshold is a"),
+    "no threshold": (lambda: zimp.betti_curve(ONES, None), "thresholds have dtype object; a threshold is a number"),
+    "p in words": (lambda: zimp.neural_persistence(ONES, p="2"), "p='2' is not a number"),
+    "a p for each layer": (lambda: zimp.neural_persistence(ONES, p=[1, 2]), r"p=\[1, 2\] is not a number"),
+    "a complex scale": (lambda: zimp.neural_persistence(ONES, scale=1j), "scale=1j is not a number"),
+    "a scale beyond all floats": (lambda: zimp.neural_persistence(ONES, scale=10**400), "scale=1000.* is not a number"),
+    "a convention that is an array": (lambda: zimp.neural_persistence(ONES, convention=ONES), "is unknown; it is one"),
+    "ripser of a sparse array": (
+        lambda: zimp.ripser_diagram(csr_array(ONES)),
+        re.escape("a sparse array is taken only as weights of zimp.spanning_forest and its like; use toarray()"),
+    ),
+    "heaviest of a sparse array": (lambda: zimp.magnitude_mask(csr_array(ONES), 1), "a sparse array is taken only as"),
+    "components of a sparse array": (lambda: zimp.count_components(csr_array(ONES)), "a sparse array is taken only as"),
     # bounds
+    "a probability in words": (
+        lambda: zimp.connectivity_density(3, 4, "half"), "probability='half' is not a number",
+    ),
+    "no probability": (lambda: zimp.connectivity_density(3, 4, None), "probability=None is not a number"),
+    "outputs in a vector": (lambda: zimp.critical_compression(np.array([3, 4]), 4), "m=array.* is not a whole number"),
     "no outputs": (lambda: zimp.critical_compression(0, 3), "m=0 is not positive; a layer has at least one output"),
     "negative inputs": (lambda: zimp.critical_compression(3, -1), "n=-1 is not positive"),
     "outputs in floats": (lambda: zimp.critical_compression(3.0, 4), "m=3.0 is not a whole number"),
@@ -235,6 +299,21 @@ BAD = {
     "parametrised": (
         lambda: zimp.prunable(parametrizations.weight_norm(nn.Linear(4, 3))),
         "weight is computed by torch.nn.utils.prune or a parametrisation",
+    ),
+    "a layer without weights": (
+        lambda: zimp.prunable(with_weight(None)), "weight is computed by torch.nn.utils.prune or a parametrisation,",
+    ),
+    "a class for a module": (lambda: zimp.prunable(nn.Linear), "model is a type, not a torch.nn.Module; build the"),
+    "half a group": (lambda: zimp.layer_graph(ONES, groups=1.5), "groups=1.5 is not a whole number"),
+    "a view that is a list": (lambda: zimp.layer_graph(ONES, view=["matrix"]), r"view=\['matrix'\] is unknown; it is"),
+    "a layer to stitch": (lambda: zimp.stitched_graph(nn.Linear(4, 3)), "weights is a Linear, which is no sequence;"),
+    "one mask to stitch": (lambda: zimp.stitched_graph([ONES], True), "masks is a bool, which is no sequence; give a"),
+    "an image in words": (
+        lambda: zimp.tree_sizes(zimp.small_conv(), view="spatial", input_size="888"), "input_size='8' is not a whole",
+    ),
+    "an image of no height": (
+        lambda: zimp.tree_sizes(zimp.small_conv(), view="spatial", input_size=(1, 0, 8)),
+        re.escape("input_size=(1, 0, 8) is below 1"),
     ),
     "unknown view": (
         lambda: zimp.layer_graph(ONES, view="pixel"), "view='pixel' is unknown; it is one of 'matrix', 'channel'",
@@ -351,7 +430,7 @@ BAD = {
     "unknown criterion": (
         lambda: prune(criterion="l1"), "criterion='l1' is unknown; it is one of 'magnitude', 'random', 'topological'",
     ),
-    "unknown scope": (lambda: prune(scope="local"), "scope='local' is unknown; it is 'layer' or 'global'"),
+    "unknown scope": (lambda: prune(scope="local"), "scope='local' is unknown; it is one of 'layer', 'global'"),
     "a missing mask": (lambda: prune(masks=masks(**{"1.weight": None})), "masks has no entry for '1.weight'"),
     "no masks": (lambda: prune(masks={}), "masks has no entry for '0.weight'; it needs one for each of 0.weight, 1"),
     "a mask too many": (
@@ -377,6 +456,106 @@ BAD = {
     "amount in words": (lambda: amount("half"), "amount='half' is not strictly between 0 and 1"),
     "amount above what is left": (lambda: amount(13), "keep=-1 is not between 0 and the 12 weights that are left"),
     "amount beyond the tree": (lambda: amount(7), "keep=5 is below the 6 weights of a spanning tree of a 3x4 layer"),
+    "masks of one layer": (
+        lambda: prune(masks=ONES), "masks is a ndarray, not a dict; it needs an entry for each of 0.weight, 1.weight",
+    ),
+    "masks in a list": (lambda: prune(masks=[ONES, ONES]), "masks is a list, not a dict; it needs an entry for each"),
+    "a criterion that is a list": (lambda: prune(criterion=["random"]), r"criterion=\['random'\] is unknown; it is"),
+    "a scope that is an array": (lambda: prune(scope=ONES), "is unknown; it is one of 'layer', 'global'"),
+    "a network on the meta device": (
+        lambda: zimp.prune(nn.Linear(4, 3, device="meta")), "torch.float32 in the layout torch.strided on meta is no",
+    ),
+    "a parameter that is not there": (
+        lambda: apply(nn.Linear(4, 3), "weights"),
+        "Linear has no parameter 'weights' to prune; give a layer and a name such as 'weight'",
+    ),
+    "a bias that is None": (lambda: apply(nn.Linear(4, 3, bias=False), "bias"), "Linear has no parameter 'bias' to"),
+    "the network for its layer": (lambda: apply(network()), "Sequential has no parameter 'weight' to prune; give a"),
+    "weights for a module": (lambda: apply(ONES), "model is a ndarray, not a torch.nn.Module"),
+    "importance in an array": (
+        lambda: apply(nn.Linear(4, 3), importance_scores=ONES),
+        re.escape("importance_scores is a ndarray, not a tensor of shape (3, 4); each weight has one score"),
+    ),
+    "importance of another layer": (
+        lambda: apply(nn.Linear(4, 3), importance_scores=torch.ones(4, 3)),
+        re.escape("importance_scores is a Tensor, not a tensor of shape (3, 4)"),
+    ),
+    # models, training
+    "no classes": (lambda: zimp.lenet_300_100(64, 0), "classes=0 is not positive; a layer has at least one output"),
+    "features in a shape": (lambda: zimp.lenet_300_100((8, 8)), re.escape("in_features=(8, 8) is not a whole number")),
+    "negative channels": (lambda: zimp.small_conv(-1), "channels=-1 is not positive"),
+    "an image too small": (lambda: zimp.small_conv(1, 3), "size=3 is below 4; pooled twice, nothing is left of the"),
+    "no split": (
+        lambda: zimp.train(network(), None, zimp.load_data("digits"), steps=1, seed=0),
+        "split is a Data, not a zimp.Split of two tensors, images and labels",
+    ),
+    "a split in arrays": (lambda: train(x=np.ones((6, 64))), "split is a Split, not a zimp.Split of two tensors"),
+    "fewer labels than images": (
+        lambda: train(y=torch.arange(5)), re.escape("split has images (6, 64) and labels (5,); each image has one"),
+    ),
+    "no images": (lambda: train(x=torch.ones(0, 64), y=torch.arange(0)), re.escape("images (0, 64) and labels (0,)")),
+    "labels in floats": (
+        lambda: train(y=torch.ones(6)), re.escape("split has labels of torch.float32; they are whole numbers:"),
+    ),
+    "a negative label": (lambda: train(y=torch.arange(6) - 1), "split has the label -1; classes are counted from 0 on"),
+    "an optimizer in words": (
+        lambda: train(optimizer="adam"), "optimizer='adam' is not a function; pass one that takes the parameters, such",
+    ),
+    "an optimizer that is built": (lambda: train(optimizer=zimp.adam(network().parameters())), "is not a function;"),
+    "a seed in words": (lambda: train(seed="0"), "seed='0' is not a whole number of at least 0"),
+    "a negative seed": (lambda: train(seed=-1), "seed=-1 is not a whole number of at least 0"),
+    "a seed of 64 bits": (lambda: train(seed=2**63), "seed=9223372036854775808 has more than 63 bits, which torch"),
+    "a snapshot after the end": (
+        lambda: train(snapshot_at=1), "snapshot_at=1 is none of the steps from start=0 to steps=1",
+    ),
+    "a snapshot at half a step": (lambda: train(snapshot_at=0.5), "snapshot_at=0.5 is not a whole number of at least"),
+    "a start after the end": (lambda: train(start=1), "start=1 is not below steps=1; no training would be left"),
+    "a frozen network": (
+        lambda: train(network().requires_grad_(False)),
+        "no parameter of the network requires a gradient, so there is nothing to train",
+    ),
+    "training on the meta device": (
+        lambda: train(nn.Linear(64, 10, device="meta")), "the network or its images are on the meta device, where",
+    ),
+    "training of floats of 8 bits": (
+        lambda: train(with_weight(torch.ones(3, 64).to(torch.float8_e5m2))),
+        "weight is of torch.float8_e5m2, torch.strided; trained are dense floats of 16 to 64 bits",
+    ),
+    "training of sparse weights": (
+        lambda: train(with_weight(torch.ones(3, 64).to_sparse())), "weight is of torch.float32, torch.sparse_coo;",
+    ),
+    "training of an expanded weight": (
+        lambda: train(with_weight(torch.ones(1, 64).expand(3, 64))),
+        re.escape("weight holds one number at several places, as after expand(); clone it first"),
+    ),
+    "accuracy of a function": (
+        lambda: zimp.accuracy(network, zimp.load_data("digits").test), "model is a function, not a torch.nn.Module",
+    ),
+    "accuracy on images alone": (lambda: zimp.accuracy(network(), ONES), "split is a ndarray, not a zimp.Split of two"),
+    "one network to train together": (
+        lambda: zimp.train_together(
+            nn.Linear(64, 10), [None], zimp.load_data("digits").train, steps=1, seeds=[0]
+        ),
+        "models is a Linear, which is no sequence; give a list",
+    ),
+    "one seed to train together": (
+        lambda: zimp.train_together([network()], [None], zimp.load_data("digits").train, steps=1, seeds=0),
+        "seeds is a int, which is no sequence; give a list",
+    ),
+    # reports, explorers
+    "a density in words": (lambda: zimp.report(network(), density="0.1"), "density='0.1' is not a number"),
+    "a density in percent": (
+        lambda: zimp.report(network(), density=10), "density=10.0 is not above 0 and at most 1; it is a share of",
+    ),
+    "no threads": (lambda: zimp.report(network(), jobs=0), "jobs=0 is not a number of threads; 1 is one at a time, -1"),
+    "half a thread": (lambda: zimp.report(network(), jobs=0.5), "jobs=0.5 is not a whole number"),
+    "networks in a list": (lambda: zimp.report([network()]), "network is a list, not a torch.nn.Module or the path of"),
+    "a slider of one number": (lambda: explorer(x=1), "x is a int, which is no sequence; give a list"),
+    "a slider without values": (lambda: explorer(x=[]), "x has no values; a slider needs at least one"),
+    "no slider": (lambda: explorer(), r"explorer needs at least one setting, such as threshold=\[1.0, 0.5\]"),
+    "a drawing that returns nothing": (
+        lambda: explorer(x=[1]), r"at {'x': 1}, draw returned a NoneType and alt a str; the one returns a matplotlib",
+    ),
     # imp
     **{
         f"{name}={value!r}": (
@@ -431,6 +610,7 @@ BAD = {
     "a run's rate": (lambda: run(rate=1.0), "rate=1.0 is not strictly between 0 and 1"),
     "a run's rates": (lambda: run(rate={"fc1": 0.2}), "rate has no entry for '1.weight'"),
     # data and records
+    "data that is a list": (lambda: zimp.load_data(["digits"]), r"name=\['digits'\] is unknown; it is one of 'digits'"),
     "unknown data": (
         lambda: zimp.load_data("imagenet"),
         "name='imagenet' is unknown; it is one of 'digits', 'mnist', 'fashion-mnist', 'cifar10'",
@@ -450,6 +630,11 @@ BAD = {
 def test_a_bad_argument_has_its_own_message(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_table_has_at_least_60_bad_inputs_each_with_a_message():
+    assert len(BAD) >= 60 and len({message for _, message in BAD.values()}) >= 60
+    assert len(BAD_LAYERS) >= 20 and len({message for _, message in BAD_LAYERS.values()}) >= 20
 
 
 @pytest.mark.parametrize("content", ["", "zimp", "[]", "{}", "7", '{"config": {}}', '{"config": {}, "x": 1}'])

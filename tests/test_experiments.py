@@ -5,9 +5,11 @@ from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 import torch
+from joblib.parallel import ThreadingBackend
 from torch import nn
 
 import zimp
@@ -216,9 +218,45 @@ def test_the_rule_of_topological_pruning_is_the_criterion_of_that_name(network, 
 # Running
 
 
-def test_two_processes_give_what_one_gives():
-    alone, together = run(TINY), run(TINY, jobs=2)
-    assert alone.values == together.values
+class AllAtOnce(ThreadingBackend):
+    """As ray's backend, and unlike joblib's own, one that cannot give each result when it is there."""
+
+    supports_return_generator = False
+
+
+BACKENDS = [("loky", 1), ("loky", 2), ("threading", 3), (AllAtOnce(), 2)]
+
+
+@pytest.mark.parametrize(("backend", "jobs"), BACKENDS)
+@pytest.mark.parametrize("methods", [TINY.methods, ("trained", "shuffled")], ids=["levels", "one_shot"])
+def test_every_backend_gives_what_one_process_gives(methods, backend, jobs):
+    sweep = replace(TINY, methods=methods, seeds=(3, 1, 2))
+    with joblib.parallel_config(backend=backend):
+        elsewhere = run(sweep, jobs=jobs)
+    assert elsewhere.values == run(sweep).values
+
+
+def test_runs_in_threads_of_one_process_do_not_touch_each_others_random_numbers():
+    """Networks begin with numbers of torch's one generator: without taking turns, threads drew each other's."""
+    sweep = replace(TINY, methods=("budget",), levels=0, steps=1, seeds=tuple(range(40)))
+    with joblib.parallel_config(backend="threading"):
+        in_threads = run(sweep, jobs=4)
+    assert in_threads.values == run(sweep).values
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_trains_together_does_not_depend_on_the_number_of_processes(monkeypatch, jobs):
+    """It was a share of the runs for each process: with another number of them, sums were rounded otherwise."""
+    shares = []
+
+    def levels(sweep, share):
+        shares.append(share)
+        return [{"kept": [1]}] * len(share)
+
+    monkeypatch.setattr(experiments, "_levels", levels)
+    with joblib.parallel_config(backend="threading"):
+        run(TINY, together=True, jobs=jobs)
+    assert sorted(shares) == [[("random_tree", 3), ("random_tree", 1)], [("topological", 3), ("topological", 1)]]
 
 
 @pytest.mark.parametrize("method", RULES)
@@ -227,6 +265,61 @@ def test_the_numbers_of_a_method_and_a_seed_do_not_depend_on_the_others(method):
     alone = run(replace(sweep, methods=(method,), seeds=(1,))).values[method]
     together = run(replace(sweep, methods=("budget", method) if method != "budget" else ("global", method)))
     assert alone == {quantity: curves[1:] for quantity, curves in together.values[method].items()}
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """A sweep that ends, by this error, in the last but one of its six runs."""
+
+    def fail(error):
+        rule = RULES["random_tree"]
+
+        def fails(model, masks, sizes, generator):
+            if generator.initial_seed() == 1:
+                raise error
+            return rule(model, masks, sizes, generator)
+
+        monkeypatch.setitem(RULES, "random_tree", fails)
+        return replace(TINY, seeds=(3, 1, 2))
+
+    return fail
+
+
+def test_an_error_says_in_which_run_it_was_and_carries_the_runs_that_were_done(failing):
+    whole = run(replace(TINY, seeds=(3, 1, 2)))
+    sweep = failing(RuntimeError("out of luck"))
+    with pytest.raises(RuntimeError, match="out of luck") as caught:
+        run(sweep)
+    assert "This was method 'random_tree' with seed 1" in caught.value.__notes__
+    assert any("in the attribute `results`" in note for note in caught.value.__notes__)
+    done = caught.value.results
+    assert done.fingerprint == sweep.fingerprint
+    assert done.values["topological"] == whole.values["topological"]
+    assert done.values["random_tree"] == {key: curves[:1] for key, curves in whole.values["random_tree"].items()}
+
+
+@pytest.mark.parametrize("backend", ["threading", AllAtOnce()])
+def test_the_runs_that_an_error_carries_are_the_first_whatever_the_backend(failing, backend):
+    whole = run(replace(TINY, seeds=(3, 1, 2)))
+    with joblib.parallel_config(backend=backend), pytest.raises(RuntimeError) as caught:
+        run(failing(RuntimeError()), jobs=2)
+    assert "This was method 'random_tree' with seed 1" in caught.value.__notes__
+    for method, quantities in caught.value.results.values.items():
+        assert quantities == {key: whole.values[method][key][: len(curves)] for key, curves in quantities.items()}
+
+
+def test_an_interrupt_carries_the_runs_that_were_done(failing):
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run(failing(KeyboardInterrupt()))
+    assert len(caught.value.results.curve("topological", "kept")) == 3
+    assert len(caught.value.results.curve("random_tree", "kept")) == 1
+
+
+def test_an_error_of_networks_that_train_together_names_all_of_them(failing):
+    with pytest.raises(RuntimeError) as caught:
+        run(failing(RuntimeError()), together=True)
+    assert any(all(f"'random_tree' with seed {seed}" in note for seed in (3, 1, 2)) for note in caught.value.__notes__)
+    assert caught.value.results.values["random_tree"] == {}
 
 
 def test_levels_are_a_prefix_of_more_levels():
@@ -357,6 +450,30 @@ def test_the_command_runs_all_sweeps_with_as_many_seeds_as_told(monkeypatch, tmp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.json", "two.json"]
     results = Results.load(tmp_path / "one.json")
     assert results.sweep["seeds"] == [0] and results.fingerprint == replace(small, seeds=(0,)).fingerprint
+
+
+def test_the_command_keeps_the_runs_that_were_done_when_one_fails(monkeypatch, tmp_path, failing):
+    """They were lost with the process. The file is another than that of the whole sweep, which stays as it was."""
+    monkeypatch.setattr(experiments, "SWEEPS", {"tiny": failing(RuntimeError())})
+    with pytest.raises(RuntimeError):
+        command(monkeypatch, "tiny", "--output", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.stopped.json"]
+    assert len(Results.load(tmp_path / "tiny.stopped.json").curve("topological", "kept")) == 3
+
+
+def test_the_command_writes_nothing_when_the_first_run_fails(monkeypatch, tmp_path):
+    monkeypatch.setattr(experiments, "SWEEPS", {"tiny": replace(TINY, data="imagenet")})
+    with pytest.raises(ValueError, match="name='imagenet' is unknown"):
+        command(monkeypatch, "tiny", "--output", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_runs_in_several_processes(tmp_path):
+    """What it runs has to reach the workers although the module is the program itself."""
+    arguments = ["one_shot_mlp", "--seeds", "1", "--jobs", "2", "--output", str(tmp_path)]
+    subprocess.run([sys.executable, "-m", "zimp.experiments", *arguments], check=True)
+    expected = run(replace(SWEEPS["one_shot_mlp"], seeds=(0,)))
+    assert Results.load(tmp_path / "one_shot_mlp.json").values == expected.values
 
 
 @pytest.mark.parametrize("seeds", [0, -1])

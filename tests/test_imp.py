@@ -251,7 +251,7 @@ def test_config_and_versions_say_what_ran(digits):
     optimizer = record.config.pop("optimizer")
     assert record.config == {
         "build": "tiny", "data": "digits", "levels": 1, "rate": 0.3, "criterion": "random", "scope": "global",
-        "rewind": None, "steps": 8, "batch_size": 60, "seeds": [1, 2], "device": "cpu",
+        "rewind": None, "steps": 8, "batch_size": 60, "seeds": [1, 2], "device": "cpu", "threads": 1,
     }  # fmt: skip
     (group,) = optimizer["groups"]
     assert (optimizer["name"], group["lr"], group["betas"]) == ("Adam", 1.2e-3, [0.9, 0.999])

@@ -15,6 +15,9 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
 def pins():
@@ -42,6 +45,42 @@ def test_constraints_are_exact_and_have_no_local_versions():
 def test_every_dependency_is_pinned_to_a_version_that_pyproject_admits(requirement):
     pin = next(iter(pins()[canonical(requirement.name)].specifier))
     assert pin.version in requirement.specifier
+
+
+def test_every_dependency_has_its_reason_beside_it():
+    lines = (ROOT / "pyproject.toml").read_text(encoding="utf-8").splitlines()
+    for requirement in required():
+        name = re.escape(requirement.name)
+        assert all("#" in line for line in lines if re.search(rf'"{name}[<>=]', line)), requirement.name
+
+
+def locked():
+    """Of the lock, by name: the requirement and the hashes of its files."""
+    blocks = re.findall(r"^(\S+==.*?)((?: \\\n    --hash=\S+)+)$", LOCK, flags=re.M)
+    requirements = [(Requirement(pin), re.findall(r"--hash=(\S+)", hashes)) for pin, hashes in blocks]
+    return {requirement.name: (requirement, hashes) for requirement, hashes in requirements}
+
+
+def test_the_lock_has_a_hash_for_every_file_and_one_version_of_each_package():
+    lines = [line for line in LOCK.splitlines() if line and not line.lstrip().startswith(("#", "--hash="))]
+    assert [line.split("==")[0] for line in lines] == list(locked())
+    for name, (_, hashes) in locked().items():
+        assert all(re.fullmatch("sha256:[0-9a-f]{64}", digest) for digest in hashes), name
+
+
+def test_the_lock_has_the_versions_of_the_constraints_and_besides_only_cuda():
+    more = {name: requirement for name, (requirement, _) in locked().items() if name not in pins()}
+    assert {name: str(locked()[name][0].specifier) for name in pins()} == {
+        name: str(requirement.specifier) for name, requirement in pins().items()
+    }
+    for name, requirement in more.items():
+        assert name.startswith(("cuda-", "nvidia-", "triton")) and 'sys_platform == "linux"' in str(requirement.marker)
+
+
+def test_the_lock_has_what_builds_zimp_and_what_binder_starts():
+    (builder,) = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
+    assert f'"{builder}" "notebook" | uv' in (ROOT / ".ci" / "renew").read_text(encoding="utf-8")
+    assert {"setuptools", "notebook"} <= set(locked())
 
 
 def test_only_jupyter_book_has_an_upper_bound():
@@ -95,6 +134,55 @@ def test_readme_links_lead_to_files():
         assert (ROOT / target).exists(), target
 
 
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda workflow: workflow.name)
+def test_workflows_run_actions_of_a_fixed_commit(workflow):
+    """A tag can be moved to other code; it stands beside the hash for those who read."""
+    for used in re.findall(r"uses: (.*)", workflow.read_text(encoding="utf-8")):
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", used), used
+
+
+def test_workflows_agree_on_the_commit_of_an_action():
+    used = {use for workflow in WORKFLOWS for use in re.findall(r"uses: (.*)", workflow.read_text(encoding="utf-8"))}
+    assert len({use.split("@")[0] for use in used}) == len(used)
+
+
+MAY_WRITE = {
+    ("book.yml", "deploy"): {"pages", "id-token"},
+    ("renew.yml", "propose"): {"contents", "pull-requests"},
+}
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda workflow: workflow.name)
+def test_each_job_has_the_permissions_it_needs_and_those_that_may_write_run_no_code_of_packages(workflow):
+    parsed = yaml.safe_load(workflow.read_text(encoding="utf-8"))
+    assert parsed["permissions"] == {}
+    for name, job in parsed["jobs"].items():
+        granted, may_write = job["permissions"], MAY_WRITE.get((workflow.name, name), set())
+        assert {scope for scope, access in granted.items() if access == "write"} == may_write, name
+        assert granted.keys() - may_write <= {"contents"}, name
+        steps = job["steps"]
+        if may_write:
+            assert not re.search("pip|python|pytest|jupyter", " ".join(step.get("run", "") for step in steps)), name
+        else:  # what is installed later does not find the token in the checkout
+            checkouts = [step for step in steps if "checkout@" in step.get("uses", "")]
+            assert all(step["with"]["persist-credentials"] is False for step in checkouts), name
+
+
+def test_the_files_that_contributors_are_told_of_are_there():
+    words = {word.strip(",:").rstrip("/") for word in re.findall(r"`([^`\n]+)`", CONTRIBUTING)}
+    words |= set(" ".join(re.findall(r"```sh\n(.*?)```", CONTRIBUTING, flags=re.S)).split())
+    files = {word for word in words if re.fullmatch(r"\.?[\w-]+(/[\w.-]+)+|[\w-]+\.\w{2,4}", word)}
+    files = {file for file in files if not file.startswith((".venv", "book/_build"))}  # made by the commands
+    assert {"tests/benchmarks/run.py", "zimp/plots.py", ".ci/renew", "constraints.txt", "book/_toc.yml"} <= files
+    for file in files:
+        assert (ROOT / file).exists(), file
+
+
+def test_what_contributors_install_and_tag_is_what_pyproject_says():
+    assert '-e ".[test,bench]"' in CONTRIBUTING and {"test", "bench"} <= PROJECT["optional-dependencies"].keys()
+    assert f"git tag v{PROJECT['version']}" in CONTRIBUTING and f"origin main v{PROJECT['version']}" in CONTRIBUTING
+
+
 def test_the_repository_address_stands_in_one_place():
     url = yaml.safe_load((ROOT / "book" / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
     files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
@@ -130,7 +218,7 @@ def test_every_public_name_is_there_and_has_a_docstring():
 def test_modules_import_only_those_below_them():
     """The order of the design; a module may import those before it."""
     order = (
-        "bounds weights spanning topology oracle layers pruning models architectures data training replicates imp "
+        "bounds weights spanning topology oracle layers pruning models architectures data training replicates runs imp "
         "experiments plots widgets checkpoints layouts reports __main__"
     ).split()
     assert {path.stem for path in (ROOT / "zimp").glob("*.py")} == {*order, "__init__"}

@@ -8,8 +8,8 @@ The modules, each named for its concept, import only those above them:
     From a torch network to graphs; masks.
 ``models``, ``architectures``, ``data``
     Small networks, the shapes of known ones, data sets.
-``training``, ``replicates``, ``imp``
-    Training of masked networks, one by one or many at once; train, prune, rewind.
+``training``, ``replicates``, ``runs``, ``imp``
+    Training of masked networks, one by one or many at once; the folder of a run; train, prune, rewind.
 ``experiments``
     The book's sweeps: methods, seeds, levels.
 ``plots``, ``widgets``
@@ -42,6 +42,7 @@ _HOMES = {
     "data": ("Data", "Split", "load_data"),
     "training": ("train", "accuracy", "adam", "TrainingDiverged"),
     "replicates": ("train_together",),
+    "runs": (),
     "imp": ("iterative_magnitude_pruning", "Record"),
     "experiments": (),
     "plots": (),

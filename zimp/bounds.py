@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from operator import index
 
 __all__ = [
@@ -50,7 +49,7 @@ def critical_compression(m, n) -> float:
     >>> round(zimp.critical_compression(300, 784), 5)
     217.17452
     """
-    m, n = _size("m", m), _size("n", n)
+    m, n = at_least_one("m", m), at_least_one("n", n)
     return m * n / (m + n - 1)
 
 
@@ -182,7 +181,7 @@ def retention_bound(kept, m, n) -> int:
     >>> zimp.retention_bound(11760, 300, 784)  # 5 % of the weights of a 300 x 784 layer: a 108 x 109 block
     216
     """
-    m, n, kept = _size("m", m), _size("n", n), _whole("kept", kept)
+    m, n, kept = at_least_one("m", m), at_least_one("n", n), whole("kept", kept)
     if not 0 <= kept <= m * n:
         raise ValueError(f"kept={kept} is not between 0 and the {m * n} weights of a {m}x{n} layer")
     if kept == 0:
@@ -225,8 +224,8 @@ def connectivity_density(m, n, probability=0.5) -> float:
     >>> round(zimp.connectivity_density(300, 784), 4)
     0.0234
     """
-    m, n = _size("m", m), _size("n", n)
-    if not 0 < probability < 1:
+    m, n = at_least_one("m", m), at_least_one("n", n)
+    if not 0 < number("probability", probability) < 1:
         raise ValueError(f"probability={probability} is not strictly between 0 and 1; the median is 0.5")
     isolated = -math.log(probability)  # the expected number of isolated neurons that gives this probability
     low, high = 0.0, 1.0
@@ -239,8 +238,11 @@ def connectivity_density(m, n, probability=0.5) -> float:
 
 
 def per_dimension(name: str, value, dimensions, least) -> tuple[int, ...]:
-    values = tuple(value) if isinstance(value, Iterable) else (value,) * (dimensions or 1)
-    values = tuple(_whole(name, value) for value in values)
+    try:
+        values = tuple(value)
+    except (TypeError, ValueError, RuntimeError):  # one number, of a tensor maybe
+        values = (value,) * (dimensions or 1)
+    values = tuple(whole(name, value) for value in values)
     if not values or dimensions not in (None, len(values)):
         raise ValueError(
             f"{name}={value!r} has {len(values)} numbers; it needs one for each of {dimensions} dimensions"
@@ -250,15 +252,25 @@ def per_dimension(name: str, value, dimensions, least) -> tuple[int, ...]:
     return values
 
 
-def _whole(name: str, value) -> int:
+def whole(name: str, value) -> int:
+    """A whole number as an int."""
     try:
         return index(value)
-    except TypeError:
+    except (TypeError, ValueError, RuntimeError):  # the latter of tensors
         raise ValueError(f"{name}={value!r} is not a whole number") from None
 
 
-def _size(name: str, value) -> int:
-    value = _whole(name, value)
+def number(name: str, value) -> float:
+    """A real number as a float, such as Python's, numpy's, or the only entry of a tensor."""
+    try:
+        return float(None if isinstance(value, str | bytes) else value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        raise ValueError(f"{name}={value!r} is not a number") from None
+
+
+def at_least_one(name: str, value) -> int:
+    """How many outputs or inputs a layer has."""
+    value = whole(name, value)
     if value < 1:
         raise ValueError(f"{name}={value} is not positive; a layer has at least one output and one input")
     return value

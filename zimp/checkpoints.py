@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import zipfile
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -154,7 +153,8 @@ class TorchFile:
 
     def __init__(self, path: Path):
         self.name, self._path = str(path), path
-        self._mapped = zipfile.is_zipfile(path)  # the format before torch 1.6 can only be loaded whole
+        with path.open("rb") as file:
+            self._mapped = file.read(4) == b"PK\x03\x04"  # a zip; the format before torch 1.6 can only be loaded whole
         tensors, aside = self._load()
         self.entries = {name: _entry(tensor, aside.get(name)) for name, tensor in tensors.items()}
         self._tensors = None if self._mapped else tensors
@@ -225,7 +225,7 @@ class Shards:
         try:
             places = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
             self._places = {str(name): str(shard) for name, shard in places.items()}
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise ValueError(f"{path} is no index of shards: it has no weight_map from tensors to files") from None
         self._files, wrong = {}, []
         for shard in sorted(set(self._places.values()), key=_natural):

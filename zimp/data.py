@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .weights import check_choice
+
 __all__ = ["Split", "Data", "load_data"]
 
 TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10"}
@@ -65,10 +67,9 @@ def load_data(name="digits", root="data") -> Data:
     >>> data.train.x.shape, data.test.y.shape
     (torch.Size([1077, 1, 8, 8]), torch.Size([360]))
     """
+    check_choice("name", name, ("digits", *TORCHVISION))
     if name == "digits":
         return _digits()
-    if name not in TORCHVISION:
-        raise ValueError(f"name={name!r} is unknown; it is one of {', '.join(map(repr, ['digits', *TORCHVISION]))}")
     train, test = _torchvision(name, root, train=True), _torchvision(name, root, train=False)
     order = torch.randperm(len(train.y), generator=torch.Generator().manual_seed(SPLIT_SEED))
     validation, rest = order[:HELD_OUT], order[HELD_OUT:]

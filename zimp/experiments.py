@@ -20,11 +20,14 @@ import platform
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import Parallel, delayed
+from joblib.parallel import get_active_backend
 from tqdm import tqdm
 
 from .data import load_data
@@ -179,13 +182,17 @@ class Results:
             For a file that holds no results.
         """
         try:
-            return cls(**json.loads(Path(path).read_text(encoding="utf-8")))
-        except (TypeError, ValueError) as error:
+            results = cls(**json.loads(Path(path).read_text(encoding="utf-8")))
+        except (TypeError, ValueError, RecursionError) as error:  # the last of deeply nested brackets
             raise ValueError(f"{path} holds no results of a sweep ({error})") from None
+        parts = results.sweep, results.made, results.values
+        if any(type(part) is not dict for part in (*parts, *(parts[-1] if type(parts[-1]) is dict else {}).values())):
+            raise ValueError(f"{path} holds no results of a sweep (its parts are of other types)")
+        return results
 
 
 def run(sweep, *, jobs=1, together=False, progress=False) -> Results:
-    """Run a sweep.
+    """Run a sweep, in one process or in as many as there are, with the same numbers.
 
     Parameters
     ----------
@@ -193,10 +200,10 @@ def run(sweep, *, jobs=1, together=False, progress=False) -> Results:
         For a part of one, ``dataclasses.replace(SWEEPS[name], seeds=(0,))``. A seed gives the same numbers whatever
         the other seeds and methods are.
     jobs : int
-        Processes to use at a time, each with one thread.
+        Processes to use at a time, each with one thread; -1 for one on each core, or for all workers of a cluster.
     together : bool
-        Whether each process trains its share of a sweep of levels at once, all methods and seeds of it, as
-        :func:`zimp.train_together` does: the same numbers but for rounding, in a fraction of the time.
+        Whether all seeds of a method of a sweep of levels train at once, as :func:`zimp.train_together` does, in a
+        fraction of the time: the same numbers but for rounding, which depends on the other seeds, too.
     progress : bool
         Whether to show a progress bar.
 
@@ -208,6 +215,19 @@ def run(sweep, *, jobs=1, together=False, progress=False) -> Results:
     ------
     ValueError
         For a network or a method that is unknown, or as :func:`zimp.iterative_magnitude_pruning`.
+
+    Notes
+    -----
+    The runs go through joblib, which knows clusters by their name: within
+    ``with joblib.parallel_config(backend="dask"):``, ``run(sweep, jobs=-1)`` uses the cluster to which a
+    ``dask.distributed.Client`` is connected, and with ``backend="ray"``, after ``ray.util.joblib.register_ray()``, that
+    of ray. Each of its machines needs zimp; machines of one kind, with the same versions, give the same numbers bit for
+    bit. Runs in threads of one process wait for each other, so give each worker one thread. What a worker was doing
+    when it died, dask has done by another.
+
+    Whatever stops a sweep, an interrupt too, carries in its attribute ``results`` the runs that were collected before,
+    in the order of methods and seeds. Lost are those that were done while an earlier one still ran; and all of them
+    with ray, which gives its results at once.
 
     Examples
     --------
@@ -228,29 +248,33 @@ def run(sweep, *, jobs=1, together=False, progress=False) -> Results:
             raise ValueError(
                 f"method {method!r} is unknown; it is one of {', '.join(RULES)}, or all are among {', '.join(ONE_SHOT)}"
             )
-    tasks = [(method, seed) for method in sweep.methods for seed in sweep.seeds]
-    shares = [[task] for task in tasks]
-    if together and not one_shot:
-        processes = min(effective_n_jobs(jobs), len(tasks))
-        shares = [tasks[process::processes] for process in range(processes)]
-    work = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_single_threaded)(_one_shot if one_shot else _levels, sweep, share) for share in shares
-    )
-    measured = {}
-    with tqdm(total=len(tasks), unit="run", disable=not progress) as bar:
-        for share, curves in zip(shares, work):
-            measured |= zip(share, curves)
-            bar.update(len(share))
-    values = {method: {} for method in sweep.methods}
-    for method, seed in tasks:
-        for quantity, curve in measured[method, seed].items():
-            values[method].setdefault(quantity, []).append([_short(value) for value in curve])
+    shares = [[(method, seed)] for method in sweep.methods for seed in sweep.seeds]
+    if together and not one_shot:  # by method, not by process: rounding depends on which networks train together
+        shares = [[(method, seed) for seed in sweep.seeds] for method in sweep.methods]
     made = {
         "date": date.today().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         "versions": versions(),
     }
-    return Results(json.loads(json.dumps(asdict(sweep))), sweep.fingerprint, made, values)
+    values = {method: {} for method in sweep.methods}
+    results = Results(json.loads(json.dumps(asdict(sweep))), sweep.fingerprint, made, values)
+    backend, _ = get_active_backend()
+    return_as = "generator" if backend.supports_return_generator else "list"  # ray gives all at once
+    with tqdm(total=len(sweep.methods) * len(sweep.seeds), unit="run", disable=not progress) as bar:
+        try:
+            work = Parallel(n_jobs=jobs, return_as=return_as)(
+                delayed(_alone)(_one_shot if one_shot else _levels, sweep, share) for share in shares
+            )
+            for share, measured in zip(shares, work):
+                for (method, _), curves in zip(share, measured):
+                    for quantity, curve in curves.items():
+                        values[method].setdefault(quantity, []).append([_short(value) for value in curve])
+                bar.update(len(share))
+        except BaseException as error:  # an interrupt too: hours of training may hang on it
+            error.results = results
+            error.add_note("The runs that were collected before are in the attribute `results` of this error.")
+            raise
+    return results
 
 
 def topological_sizes(model, levels, rate=0.2) -> list[dict[str, int]]:
@@ -281,15 +305,25 @@ def topological_sizes(model, levels, rate=0.2) -> list[dict[str, int]]:
     return sizes
 
 
-def _single_threaded(work, *task):
-    """Small networks leave a second thread waiting, and the order of sums does not depend on how many there are."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.random.fork_rng():
-            return work(*task)
-    finally:
-        torch.set_num_threads(threads)
+_IN_THIS_PROCESS = Lock()
+
+
+def _alone(work, sweep, share):
+    """Do a share of the runs on one thread, and no other share in this process at the same time.
+
+    Small networks leave a second thread waiting, and the order of sums does not depend on how many there are. But that
+    number and the random numbers with which networks begin belong to the process, so its threads have to take turns.
+    """
+    with _IN_THIS_PROCESS, torch.random.fork_rng():
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return work(sweep, share)
+        except Exception as error:
+            error.add_note("This was " + ", ".join(f"method {method!r} with seed {seed}" for method, seed in share))
+            raise
+        finally:
+            torch.set_num_threads(threads)
 
 
 def _levels(sweep, share) -> list[dict[str, list]]:
@@ -381,9 +415,14 @@ def main():
         if arguments.seeds is not None:
             sweep = replace(sweep, seeds=tuple(range(arguments.seeds)))
         print(f"{name}: {len(sweep.methods)} methods, {len(sweep.seeds)} seeds, {sweep.levels} levels")
-        results = run(sweep, jobs=arguments.jobs, together=arguments.together, progress=True)
+        try:
+            results = run(sweep, jobs=arguments.jobs, together=arguments.together, progress=True)
+        except BaseException as error:
+            if any(error.results.values.values()):
+                error.results.save(arguments.output / f"{name}.stopped.json")
+            raise
         results.save(arguments.output / f"{name}.json")
 
 
 if __name__ == "__main__":
-    main()
+    import_module("zimp.experiments").main()  # not as __main__, whose functions would be sent to workers piece by piece

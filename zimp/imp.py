@@ -2,17 +2,20 @@
 
 :func:`zimp.train` keeps pruned weights at zero, :func:`zimp.prune` chooses the next masks, and
 :func:`zimp.iterative_magnitude_pruning` goes round and measures what each level did to the topology of each layer.
-With ``together=True`` the networks of all seeds train in one computation, by :func:`zimp.train_together`.
+With ``together=True`` the networks of all seeds train in one computation, by :func:`zimp.train_together`; with a folder
+the run can be stopped anywhere and goes on from its last whole level (:mod:`zimp.runs`).
 """
 
 from __future__ import annotations
 
 import json
-import os
 import platform
+import re
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +27,7 @@ from .data import Split
 from .layers import layer_graph, prunable, prunable_layers
 from .pruning import check_masks, check_prune_arguments, prune
 from .replicates import train_together
+from .runs import fingerprint, open_run, write_whole
 from .topology import neural_persistence, spanning_forest
 from .training import TrainingDiverged, accuracy, adam, check_count, train
 
@@ -37,7 +41,8 @@ class Record:
     Attributes
     ----------
     config : dict
-        The arguments of the run; of the optimizer its name and the settings of its groups of parameters.
+        The arguments of the run; of the optimizer its name and the settings of its groups of parameters; and
+        ``threads``, how many torch computed with.
     versions : dict
         Of the libraries, of Python and of the platform.
     rows : list of dict
@@ -113,9 +118,10 @@ class Record:
         """
         try:
             record = cls(**json.loads(Path(path).read_text(encoding="utf-8")))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:  # the last of deeply nested brackets
             raise ValueError(f"{path} is not a record that zimp saved ({error})") from None
-        if [type(part) for part in (record.config, record.versions, record.rows)] != [dict, dict, list]:
+        parts = record.config, record.versions, record.rows
+        if [type(part) for part in parts] != [dict, dict, list] or any(type(row) is not dict for row in record.rows):
             raise ValueError(f"{path} is not a record that zimp saved (its parts are of other types)")
         return record
 
@@ -135,6 +141,7 @@ def iterative_magnitude_pruning(
     seeds=0,
     device="cpu",
     together=False,
+    folder=None,
     progress=True,
     on_level=None,
 ) -> Record:
@@ -164,16 +171,21 @@ def iterative_magnitude_pruning(
     seeds : int or iterable of int
         One run for each. A seed fixes initialisation (``torch.manual_seed(seed)`` before ``build()``), order of batches
         (:func:`zimp.train`) and random masks; it gives the same rows whatever the other seeds are, bit for bit on the
-        same machine.
+        same machine with the same number of threads: gradients of convolutions, among others, are summed in as many
+        parts as there are threads. ``torch.set_num_threads(1)`` makes them one on any machine.
     device : str or torch.device
     together : bool
         Whether the networks of all seeds train at once, level by level, by :func:`zimp.train_together`: the same but
         for rounding, in a fraction of the time for small networks, with the memory of all. What a rule of your own
         draws from the global generator, not from its own, then depends on the other seeds.
+    folder : path, optional
+        Where to keep each level when it is done (see Notes). Started again with the same arguments and folder, the run
+        goes on after the last whole level, to the same record, bit for bit. A run that is done returns its record.
     progress : bool
         Whether to show a progress bar.
     on_level : function, optional
-        Called as ``on_level(seed, level, model, masks)`` with the trained network of each level.
+        Called as ``on_level(seed, level, model, masks)`` with the trained network of each level, before it is kept in
+        the folder; not for the levels that were there already.
 
     Returns
     -------
@@ -182,13 +194,26 @@ def iterative_magnitude_pruning(
     Raises
     ------
     ValueError
-        For arguments out of range, as :func:`zimp.prune`, and as :func:`zimp.train_together` before any training.
+        For arguments out of range, as :func:`zimp.prune`, and as :func:`zimp.train_together` before any training; and
+        for a folder that holds a run with other arguments, or a network that cannot be kept in one.
+    RuntimeError
+        If another run is at work in the folder.
     TrainingDiverged
         If the loss or a weight is not finite.
+    OSError
+        If a level cannot be written; those before it stay as they are.
 
     Notes
     -----
     Whatever stops a run, an interrupt too, carries the levels that were done in its attribute ``record``.
+
+    In the folder there is a safetensors file for each seed and level (with ``together`` for each level): parameters and
+    buffers, the state to rewind to, masks, the trees of the dense network, the states of torch's generators, and the
+    rows so far. An optimizer has none at the end of a level, for each level begins with a new one. A file that has been
+    damaged since is set aside with a warning, and the level before is used. The same arguments are those of the
+    record's ``config``, the same images and labels, the same network after seeding, and the same versions of zimp,
+    torch and numpy; of a ``criterion`` of your own only the name is compared. What it, or the network, keeps elsewhere,
+    or draws from other generators than torch's, is not in the folder.
 
     References
     ----------
@@ -203,6 +228,25 @@ def iterative_magnitude_pruning(
     ... )
     >>> record.curve("kept").tolist()
     [[50200, 40160, 32128]]
+
+    A run that was stopped goes on where it was:
+
+    >>> import tempfile
+    >>> def run(folder, on_level=None):
+    ...     return zimp.iterative_magnitude_pruning(
+    ...         zimp.small_conv, zimp.load_data("digits"), levels=2, steps=5, folder=folder, progress=False,
+    ...         on_level=on_level,
+    ...     )
+    >>> def stop(seed, level, model, masks):
+    ...     if level == 2:
+    ...         raise KeyboardInterrupt
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     try:
+    ...         run(folder, stop)
+    ...     except KeyboardInterrupt:
+    ...         resumed = run(folder)
+    >>> resumed == run(folder=None)
+    True
     """
     levels, steps, batch_size, rewind = check_settings(levels, steps, batch_size, rewind)
     seeds = [check_count("seeds", seed, 0) for seed in (seeds if np.iterable(seeds) else [seeds])]
@@ -222,9 +266,10 @@ def iterative_magnitude_pruning(
         part: Split(x.to(device), y.to(device)) for part, (x, y) in zip(data._fields[1:], data[1:])
     })  # fmt: skip
     config = {
-        "build": getattr(build, "__qualname__", repr(build)), "data": data.name, "levels": levels, "rate": rate,
-        "criterion": getattr(criterion, "__qualname__", criterion), "scope": scope, "rewind": rewind, "steps": steps,
-        "batch_size": batch_size, "seeds": seeds, "device": str(device),
+        "build": _name(build), "data": data.name, "levels": levels, "rate": rate,
+        "criterion": _name(criterion) if callable(criterion) else criterion, "scope": scope, "rewind": rewind,
+        "steps": steps, "batch_size": batch_size, "seeds": seeds, "device": str(device),
+        "threads": torch.get_num_threads(),
     }  # fmt: skip
     record = Record(_plain(config), versions())
 
@@ -252,11 +297,34 @@ def iterative_magnitude_pruning(
         previous = model
         return Replicate(seed, model.to(device), rule)
 
-    with tqdm(total=len(seeds) * (levels + 1), unit="level", disable=not progress) as bar, torch.random.fork_rng():
+    def arguments():
+        network = replicate(seeds[0]).model
+        recorded_optimizer(network.parameters())
+        return _arguments(record.config, together, network, data)
+
+    with (
+        torch.random.fork_rng(),
+        ExitStack() as stack,
+        tqdm(total=len(seeds) * (levels + 1), unit="level", disable=not progress) as bar,
+    ):
         try:
+            run = None
+            if folder is not None:
+                run = stack.enter_context(open_run(folder, arguments()))
             for group in [seeds] if together else [[seed] for seed in seeds]:
+                name = "together" if together else f"seed_{group[0]}"
+                kept = run and run.newest(name)
+                if kept:
+                    record.rows += kept.rows
+                    record.versions = kept.versions
+                    bar.update(len(kept.rows))
+                    if kept.number == levels:
+                        continue
+                replicates = [replicate(seed) for seed in group]
+                if kept:
+                    _restore(replicates, kept.states)
                 for one, row in level_by_level(
-                    [replicate(seed) for seed in group], data, levels=levels, rewind=rewind, steps=steps,
+                    replicates, data, first=kept.number + 1 if kept else 0, levels=levels, rewind=rewind, steps=steps,
                     batch_size=batch_size, optimizer=recorded_optimizer,
                 ):  # fmt: skip
                     record.rows.append(row)
@@ -264,6 +332,9 @@ def iterative_magnitude_pruning(
                     bar.update()
                     if on_level is not None:
                         on_level(one.seed, row["level"], one.model, one.masks)
+                    if run and one is replicates[-1]:
+                        rows = [row for row in record.rows if row["seed"] in group]
+                        run.write(name, row["level"], _states(replicates), rows, record.versions)
         except BaseException as error:  # an interrupt too: hours of training may hang on it
             error.record = record
             error.add_note("The levels that were done are in the attribute `record` of this error.")
@@ -281,14 +352,15 @@ class Replicate:
         self.generator = torch.Generator().manual_seed(seed)
         self.masks = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in prunable(model).items()}
         self.early = None  # the state to rewind to
-        self.forests = self.dense_forests = None  # of the trained weights of this level, and of level 0
+        self.forests = None  # of the trained weights of this level
+        self.dense_trees = None  # their edges at level 0, by layer an array of rows and columns
         self.effect = dict.fromkeys(self.masks, {"tree_kept": 1.0, "h0_unchanged": True})
 
     def prune(self, level):
         """Take the masks of the next level, note what that does to the H0 of the weights as they are, and rewind."""
         next_masks = self.rule(self.model, self.masks, level, self.generator)
         for name, graph in _graphs(self.model, next_masks).items():
-            share = _share(self.forests[name], graph.mask)
+            share = _share(_edges(self.forests[name]), graph.mask)
             # A forest that is there as a whole is that of the pruned layer. Compared are the weights at which
             # components merge, not their shares of the maximum, which pruning may change too.
             unchanged = share == 1 or np.array_equal(self.forests[name].values, spanning_forest(*graph).values)
@@ -299,25 +371,51 @@ class Replicate:
 
     def measure(self) -> dict[str, dict]:
         """What there is to say of each layer, after training."""
-        graphs = _graphs(self.model, self.masks)
-        self.forests = {name: spanning_forest(*graph) for name, graph in graphs.items()}
-        self.dense_forests = self.dense_forests or self.forests
+        graphs = self._grow_forests()
+        self.dense_trees = self.dense_trees or {name: _edges(forest) for name, forest in self.forests.items()}
         scale = max(weight.abs().max().item() for weight in prunable(self.model).values())
         return {
             name: {
                 "kept": int(self.masks[name].sum()),
                 "beta0": forest.n_components,
                 **self.effect[name],
-                "dense_tree_kept": _share(self.dense_forests[name], graphs[name].mask),
+                "dense_tree_kept": _share(self.dense_trees[name], graphs[name].mask),
                 "neural_persistence": neural_persistence(forest, scale=scale or None),  # 0: nothing is left to scale
             }
             for name, forest in self.forests.items()
         }
 
+    def state(self) -> dict[str, dict[str, torch.Tensor]]:
+        """All that the levels after this one depend on."""
+        return {
+            "weights": _tensors(self.model),
+            "early": self.early or {},
+            "masks": self.masks,
+            "dense_trees": {name: torch.from_numpy(edges) for name, edges in self.dense_trees.items()},
+            "generator": {"state": self.generator.get_state()},
+        }
 
-def level_by_level(replicates, data, *, levels, rewind, steps, batch_size, optimizer):
+    @torch.no_grad()
+    def load_state(self, state):
+        """Go on from a :meth:`state`."""
+        tensors = _tensors(self.model)
+        for name, tensor in state["weights"].items():
+            tensors[name].copy_(tensor)
+        self.early = state.get("early")
+        self.masks = {name: state["masks"][name].to(mask.device) for name, mask in self.masks.items()}
+        self.dense_trees = {name: edges.numpy() for name, edges in state["dense_trees"].items()}
+        self.generator.set_state(state["generator"]["state"])
+        self._grow_forests()
+
+    def _grow_forests(self):
+        graphs = _graphs(self.model, self.masks)
+        self.forests = {name: spanning_forest(*graph) for name, graph in graphs.items()}
+        return graphs
+
+
+def level_by_level(replicates, data, *, levels, rewind, steps, batch_size, optimizer, first=0):
     """Take replicates through the levels side by side: yields each of them and its row, level after level."""
-    for level in range(levels + 1):
+    for level in range(first, levels + 1):
         if level > 0:
             for replicate in replicates:
                 replicate.prune(level)
@@ -387,9 +485,70 @@ def _graphs(model, masks):
     }
 
 
-def _share(forest, mask: np.ndarray) -> float:
-    """Share of the forest's edges that the mask keeps; a forest without edges loses none."""
-    return float(mask[forest.rows, forest.cols].mean()) if len(forest) else 1.0
+def _edges(forest) -> np.ndarray:
+    return np.stack([forest.rows, forest.cols])
+
+
+def _share(edges, mask: np.ndarray) -> float:
+    """Share of the edges that the mask keeps; of none, none is lost."""
+    return float(mask[tuple(edges)].mean()) if edges.size else 1.0
+
+
+def _tensors(model) -> dict[str, torch.Tensor]:
+    """Parameters and buffers, those too that a state dict leaves out."""
+    return dict(chain(model.named_parameters(), model.named_buffers()))
+
+
+def _arguments(config, together, network, data) -> dict:
+    """By what a run is known in its folder: the network is one that has not been trained."""
+    for name, value in network.state_dict().items():
+        if not isinstance(value, torch.Tensor):
+            raise ValueError(f"{name} of the network is a {type(value).__name__}; a folder keeps tensors only")
+    images = {f"{part}.{name}": x for part, split in zip(data._fields[1:], data[1:]) for name, x in zip("xy", split)}
+    found = versions()
+    return {
+        **config,
+        "together": bool(together),
+        "fingerprint of the images and labels": fingerprint(images),
+        "layers": {
+            name: f"{type(layer).__name__}({_without_addresses(layer.extra_repr())})"
+            for name, layer in network.named_modules()
+        },
+        "fingerprint of the untrained network": fingerprint(_tensors(network)),
+        **{name: found[name] for name in ("zimp", "torch", "numpy")},
+    }
+
+
+def _states(replicates) -> dict:
+    """Of replicates between two levels, and of torch's global generators."""
+    generators = {"cpu": torch.get_rng_state()}
+    device = next(replicates[0].model.parameters()).device
+    if device.type != "cpu":
+        generators["device"] = torch.get_device_module(device).get_rng_state(*_whose(device))
+    return {"torch": {"generators": generators}} | {str(one.seed): one.state() for one in replicates}
+
+
+def _restore(replicates, states):
+    for one in replicates:
+        one.load_state(states[str(one.seed)])
+    generators = states["torch"]["generators"]
+    torch.set_rng_state(generators["cpu"])
+    device = next(replicates[0].model.parameters()).device
+    if device.type != "cpu":
+        torch.get_device_module(device).set_rng_state(generators["device"], *_whose(device))
+
+
+def _whose(device):
+    return [] if device.type == "mps" else [device]  # there is but one of those
+
+
+def _name(function) -> str:
+    return getattr(function, "__qualname__", _without_addresses(repr(function)))
+
+
+def _without_addresses(text) -> str:
+    """Of objects in memory, which are others in each process."""
+    return re.sub(r" at 0x[0-9A-Fa-f]+", "", text)
 
 
 def _plain(config) -> dict:
@@ -397,17 +556,6 @@ def _plain(config) -> dict:
     return json.loads(
         json.dumps(config, default=lambda value: float(value) if hasattr(value, "__float__") else repr(value))
     )
-
-
-def write_whole(path, text):
-    """Write a text file such that it appears whole or not at all: a full disk leaves what stood there before."""
-    path = Path(path)
-    temporary = path.with_name(path.name + ".part")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def versions() -> dict[str, str]:

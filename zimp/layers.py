@@ -28,8 +28,8 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn.parameter import UninitializedParameter
 
-from .bounds import per_dimension, spatial_sizes
-from .weights import as_mask, as_matrix, as_real
+from .bounds import per_dimension, spatial_sizes, whole
+from .weights import as_list, as_mask, as_matrix, as_real, check_choice
 
 __all__ = ["prunable", "LayerGraph", "layer_graph", "stitched_graph", "tree_sizes"]
 
@@ -72,14 +72,13 @@ def prunable(model) -> dict[str, nn.Parameter]:
 
 def prunable_layers(model) -> dict[str, nn.Module]:
     """The layers that own the weights of :func:`prunable`, by the names of those weights."""
-    if not isinstance(model, nn.Module):
-        raise ValueError(f"model is a {type(model).__name__}, not a torch.nn.Module; build the network first")
+    check_network(model)
     layers, seen = {}, set()
     for prefix, layer in model.named_modules():
         if not isinstance(layer, PRUNABLE):
             continue
         name = f"{prefix}.weight" if prefix else "weight"
-        if "weight" not in layer._parameters:
+        if layer._parameters.get("weight") is None:
             raise ValueError(
                 f"{name} is computed by torch.nn.utils.prune or a parametrisation, not stored; "
                 "make it permanent first, e.g. torch.nn.utils.prune.remove(layer, 'weight')"
@@ -96,6 +95,12 @@ def prunable_layers(model) -> dict[str, nn.Module]:
     if not layers:
         raise ValueError(f"{type(model).__name__} has no dense layer and no convolution; there is nothing to prune")
     return layers
+
+
+def check_network(model):
+    """A network is a module, not its class, and not the function that builds it."""
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model is a {type(model).__name__}, not a torch.nn.Module; build the network first")
 
 
 class LayerGraph(NamedTuple):
@@ -161,7 +166,7 @@ def layer_graph(
     mask = as_mask(mask, weight.shape)
     if weight.ndim < 2 or weight.size == 0:
         raise ValueError(f"weight has shape {weight.shape}; a layer has outputs and inputs, at least one of each")
-    out = weight.shape[0]
+    out, groups = weight.shape[0], whole("groups", groups)
     if groups < 1 or out % groups:
         raise ValueError(f"groups={groups} does not divide the {out} outputs of the layer")
     if view == "spatial" and weight.ndim > 2:
@@ -237,8 +242,8 @@ def stitched_graph(weights, masks=None) -> LayerGraph:
     >>> graph.weights.shape, len(zimp.spanning_forest(*graph))
     ((310, 884), 1193)
     """
-    weights = [as_matrix(weight) for weight in weights]
-    masks = [None] * len(weights) if masks is None else list(masks)
+    weights = [as_matrix(weight) for weight in as_list("weights", weights)]
+    masks = [None] * len(weights) if masks is None else as_list("masks", masks)
     if not weights or len(masks) != len(weights):
         raise ValueError(
             f"there are {len(weights)} layers and {len(masks)} masks; give at least one layer, a mask each"
@@ -293,6 +298,7 @@ def tree_sizes(model, *, view="matrix", input_size=None) -> dict[str, tuple[int,
     ------
     ValueError
         As :func:`prunable`, for an unknown view, a missing input size, and convolutions that the network did not run.
+        What the network itself raises, run on an input of that size, comes with a note that says so.
 
     References
     ----------
@@ -330,7 +336,7 @@ def tree_sizes(model, *, view="matrix", input_size=None) -> dict[str, tuple[int,
 
 def _images(model, layers, input_size) -> dict[str, tuple[int, ...]]:
     """The size of the padded image that each convolution sees when the network is given an input."""
-    images, hooks = {}, []
+    images, hooks, input_size = {}, [], per_dimension("input_size", input_size, None, least=1)
     for name, layer in layers.items():
         if isinstance(layer, CONVOLUTIONS):
 
@@ -341,12 +347,14 @@ def _images(model, layers, input_size) -> dict[str, tuple[int, ...]]:
                 images[name] = tuple(int(size + more) for size, more in zip(image.shape[2:], added))
 
             hooks.append(layer.register_forward_pre_hook(see, with_kwargs=True))
-    values = chain(model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False))
-    state = {name: torch.empty_like(value, device="meta") for name, value in values}
+    state = {place: torch.empty_like(value, device="meta") for place, value in places(model).items()}
     dtype = next(iter(layers.values())).weight.dtype
     batch = torch.empty(2, *input_size, dtype=dtype, device="meta")  # two images: a batch norm refuses one
     try:
         functional_call(model, state, batch, tie_weights=False)
+    except Exception as error:  # of whatever layer
+        error.add_note(f"The network was run on an image of input_size={input_size}, which is channels and pixels.")
+        raise
     finally:
         for hook in hooks:
             hook.remove()
@@ -356,9 +364,23 @@ def _images(model, layers, input_size) -> dict[str, tuple[int, ...]]:
     return images
 
 
+def places(model) -> dict[str, torch.Tensor]:
+    """Parameters and buffers by all their names, but for those of a layer that is used twice, whose first name counts.
+
+    Of such a layer ``functional_call`` given both names would not put back what it had replaced.
+    """
+    return {
+        name: value
+        for prefix, layer in model.named_modules()
+        for name, value in chain(
+            layer.named_parameters(prefix, recurse=False, remove_duplicate=False),
+            layer.named_buffers(prefix, recurse=False, remove_duplicate=False),
+        )
+    }
+
+
 def _check_view(view, input_size):
-    if view not in VIEWS:
-        raise ValueError(f"view={view!r} is unknown; it is one of {', '.join(map(repr, VIEWS))}")
+    check_choice("view", view, VIEWS)
     if view == "spatial" and input_size is None:
         raise ValueError(
             "view='spatial' needs input_size, the size of the input image, which the weights of a convolution do not "

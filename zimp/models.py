@@ -6,6 +6,8 @@ from collections import OrderedDict
 
 from torch import nn
 
+from .bounds import at_least_one
+
 __all__ = ["lenet_300_100", "small_conv"]
 
 
@@ -25,12 +27,18 @@ def lenet_300_100(in_features=784, classes=10) -> nn.Sequential:
     torch.nn.Sequential
         With dense layers ``fc1``, ``fc2`` and ``output``.
 
+    Raises
+    ------
+    ValueError
+        For sizes that are not positive whole numbers.
+
     Examples
     --------
     >>> import zimp
     >>> sum(weight.numel() for weight in zimp.prunable(zimp.lenet_300_100()).values())
     266200
     """
+    in_features, classes = at_least_one("in_features", in_features), at_least_one("classes", classes)
     return _glorot(
         nn.Sequential(
             OrderedDict(
@@ -59,12 +67,21 @@ def small_conv(channels=1, size=8, classes=10) -> nn.Sequential:
     torch.nn.Sequential
         With layers ``conv1``, ``conv2`` and ``output``, initialised as :func:`lenet_300_100`.
 
+    Raises
+    ------
+    ValueError
+        For sizes that are not positive whole numbers, and for images that are smaller than 4 x 4.
+
     Examples
     --------
     >>> import torch, zimp
     >>> zimp.small_conv()(torch.zeros(5, 1, 8, 8)).shape
     torch.Size([5, 10])
     """
+    channels, classes = at_least_one("channels", channels), at_least_one("classes", classes)
+    size = at_least_one("size", size)
+    if size < 4:
+        raise ValueError(f"size={size} is below 4; pooled twice, nothing is left of the image")
     return _glorot(
         nn.Sequential(
             OrderedDict(

@@ -25,7 +25,7 @@ def ripser_diagram(weights, mask=None) -> np.ndarray:
     Parameters
     ----------
     weights, mask
-        As :func:`zimp.spanning_forest`.
+        As :func:`zimp.spanning_forest`, but no sparse array.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def gudhi_diagram(weights, mask=None) -> np.ndarray:
     Parameters
     ----------
     weights, mask
-        As :func:`zimp.spanning_forest`.
+        As :func:`zimp.spanning_forest`, but no sparse array.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def cross_check(weights, mask=None) -> dict[str, float]:
     Parameters
     ----------
     weights, mask
-        As :func:`zimp.spanning_forest`.
+        As :func:`zimp.spanning_forest`, but no sparse array.
 
     Returns
     -------

@@ -6,6 +6,7 @@ for, the first in row-major order among equals. The topological score is the mag
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from numbers import Integral, Real
 from operator import index
 
@@ -13,9 +14,9 @@ import numpy as np
 import torch
 from torch.nn.utils.prune import BasePruningMethod
 
-from .layers import layer_graph, prunable_layers
+from .layers import check_network, layer_graph, prunable_layers
 from .topology import spanning_forest
-from .weights import as_mask, as_matrix, to_numpy
+from .weights import as_mask, as_matrix, as_real, check_choice, to_numpy
 
 __all__ = [
     "magnitude_mask",
@@ -290,18 +291,30 @@ class TopologicalUnstructured(BasePruningMethod):
         Raises
         ------
         ValueError
-            As :func:`zimp.topological_mask`, and for an amount that is no share and no count.
+            As :func:`zimp.topological_mask`, for an amount that is no share and no count, a name that is none of a
+            parameter, and scores of another shape.
         """
+        check_network(module)
+        parameters = dict(module.named_parameters(recurse=False))
+        if not isinstance(name, str) or not {name, f"{name}_orig"} & parameters.keys():
+            raise ValueError(
+                f"{type(module).__name__} has no parameter {name!r} to prune; give a layer and a name such as 'weight'"
+            )
         groups = getattr(module, "groups", 1)
         # Torch has already taken the layer's older hooks off when it computes the mask, so an error must come before.
         weight = getattr(module, name)
         scores = weight if importance_scores is None else importance_scores
+        if not isinstance(scores, torch.Tensor) or to_numpy(scores).shape != weight.shape:
+            raise ValueError(
+                f"importance_scores is a {type(scores).__name__}, not a tensor of shape {tuple(weight.shape)}; "
+                "each weight has one score"
+            )
         cls(amount, groups).compute_mask(scores, getattr(module, f"{name}_mask", torch.ones_like(weight)))
         return super().apply(module, name, amount=amount, groups=groups, importance_scores=importance_scores)
 
 
 def _mask(criterion, weight, keep, mask, generator=None, groups=1):
-    array = to_numpy(weight)
+    array = as_real(weight)
     mask = as_mask(mask, array.shape)
     scores, tree = _scores(criterion, array, mask, generator, groups)
     available = np.ones(array.size, dtype=bool) if mask is None else mask.ravel()
@@ -410,10 +423,8 @@ def check_masks(model, masks) -> dict[str, np.ndarray]:
 def check_prune_arguments(model, rate, criterion, scope) -> dict[str, float]:
     """Check what :func:`prune` takes besides masks, before a run spends time on training; the rate of each layer."""
     layers = prunable_layers(model)
-    if criterion not in CRITERIA:
-        raise ValueError(f"criterion={criterion!r} is unknown; it is one of {', '.join(map(repr, CRITERIA))}")
-    if scope not in ("layer", "global"):
-        raise ValueError(f"scope={scope!r} is unknown; it is 'layer' or 'global'")
+    check_choice("criterion", criterion, CRITERIA)
+    check_choice("scope", scope, ("layer", "global"))
     if not isinstance(rate, dict):
         return dict.fromkeys(layers, check_rate(rate, "rate"))
     if scope == "global":
@@ -423,6 +434,10 @@ def check_prune_arguments(model, rate, criterion, scope) -> dict[str, float]:
 
 
 def _check_names(what, given, layers):
+    if not isinstance(given, Mapping):
+        raise ValueError(
+            f"{what} is a {type(given).__name__}, not a dict; it needs an entry for each of {', '.join(layers)}"
+        )
     for name in [*layers, *given]:
         if name not in given:
             raise ValueError(f"{what} has no entry for {name!r}; it needs one for each of {', '.join(layers)}")
@@ -440,5 +455,5 @@ def check_rate(rate, name) -> float:
 def _whole(name, value) -> int:
     try:
         return index(value)
-    except TypeError:
+    except (TypeError, ValueError, RuntimeError):  # the latter of tensors
         raise ValueError(f"{name}={value!r} is not a whole number; it is a count of weights, not a share") from None

@@ -1,7 +1,7 @@
 """Replicates: networks of one architecture, of several seeds or criteria, that train together in one computation.
 
 A step of a small network is mostly waiting for Python. So the parameters of all replicates are stacked,
-:func:`torch.func.vmap` maps the network over the stack, and one optimizer steps it: as many seeds as a study needs cost
+``torch.func.vmap`` maps the network over the stack, and one optimizer steps it: as many seeds as a study needs cost
 a few times what one costs. Each replicate still computes what :func:`zimp.train` computes for it alone, but for
 rounding.
 """
@@ -17,9 +17,19 @@ import torch
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import cross_entropy
 
-from .layers import prunable
+from .layers import places, prunable
 from .pruning import check_masks
-from .training import TrainingDiverged, adam, batches, check_training
+from .training import (
+    SUBNORMALS_EVERY,
+    TrainingDiverged,
+    adam,
+    batches,
+    check_seed,
+    check_trainable,
+    check_training,
+    drop_subnormals,
+)
+from .weights import as_list
 
 __all__ = ["train_together"]
 
@@ -75,14 +85,16 @@ def train_together(
     >>> all(zimp.accuracy(model, data.test) > 0.9 for model in models)
     True
     """
-    steps, start, batch_size = check_training(steps, start, batch_size)
-    models, masks, seeds = list(models), list(masks), list(seeds)
+    steps, start, batch_size = check_training(split, steps, start, batch_size, optimizer, snapshot_at)
+    models, masks = as_list("models", models), as_list("masks", masks)
+    seeds = [check_seed(seed) for seed in as_list("seeds", seeds)]
     if not len(models) == len(masks) == len(seeds) > 0:
         raise ValueError(
             f"there are {len(models)} models, {len(masks)} masks and {len(seeds)} seeds; each replicate has one of each"
         )
     masks = [check_masks(model, mask) for model, mask in zip(models, masks)]
     _check_alike(models, split)
+    check_trainable(models[0], split)
     for model in models:
         model.train()
     stacked = Stacked(models)
@@ -117,6 +129,8 @@ def train_together(
         total.backward()
         optimizer.step()
         _zero(pruned)
+        if step % SUBNORMALS_EVERY == 0:
+            drop_subnormals(optimizer)
     stacked.copy_back()
     for replicate, model in enumerate(models):
         for name, weight in prunable(model).items():
@@ -137,15 +151,24 @@ class Stacked:
 
     def __init__(self, models):
         self.models = models
-        parameters, self.buffers = stack_module_state(models)
+        try:
+            parameters, self.buffers = stack_module_state(models)
+        except (RuntimeError, TypeError) as error:  # parametrisations make a class of their own for each layer
+            raise ValueError(f"the networks cannot be stacked ({error}); they need training one by one") from error
         # A dense weight's gradient comes as (in, out); a stack that lies in memory so is spared a copy at each step.
         self.parameters = {
             name: _turned(stack).detach().contiguous().requires_grad_(stack.requires_grad)
             for name, stack in parameters.items()
         }
-        names = [*self.parameters, *self.buffers]
-        # Tensors one by one, because vmap would walk through a dict at each step.
-        self.forward = vmap(lambda x, *tensors: functional_call(models[0], dict(zip(names, tensors)), x))
+        own = chain(models[0].named_parameters(), models[0].named_buffers())
+        order = {id(tensor): position for position, (_, tensor) in enumerate(own)}
+        where = {place: order[id(tensor)] for place, tensor in places(models[0]).items()}  # tied ones stand at several
+
+        def forward(x, *tensors):  # one by one, because vmap would walk through a dict at each step
+            state = {place: tensors[position] for place, position in where.items()}
+            return functional_call(models[0], state, x, tie_weights=False)
+
+        self.forward = vmap(forward)
 
     def __call__(self, images, buffers=None):
         """What each network makes of its images, where both are stacked."""

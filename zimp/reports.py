@@ -16,7 +16,7 @@ from joblib import Parallel, delayed
 from scipy.special import zeta
 from tqdm import tqdm
 
-from .bounds import connectivity_density, retention_bound
+from .bounds import connectivity_density, number, retention_bound, whole
 from .checkpoints import open_network
 from .layouts import Layer, find_layers
 from .topology import SpanningForest, forest_and_safe_density, neural_persistence
@@ -105,7 +105,7 @@ def report(network, *, density=0.1, jobs=1, progress=False) -> Report:
     density : float
         At which the square-root law is taken, see :func:`zimp.retention_bound`; above 0, at most 1.
     jobs : int
-        Threads to use at a time, each with a tensor of its own in memory.
+        Threads to use at a time, each with a tensor of its own in memory; -1 is one for each core.
     progress : bool
         Whether to show a progress bar.
 
@@ -118,7 +118,7 @@ def report(network, *, density=0.1, jobs=1, progress=False) -> Report:
     FileNotFoundError, IsADirectoryError
     ValueError
         For a file that is truncated, of another format, or a pickle that could run code; for a network without a
-        layer, and one with weights that are not finite.
+        layer, and one with weights that are not finite; for a density that is no share, and no threads.
 
     References
     ----------
@@ -134,6 +134,9 @@ def report(network, *, density=0.1, jobs=1, progress=False) -> Report:
     >>> round(report.totals["critical_compression"], 2)
     167.32
     """
+    density = number("density", density)
+    if whole("jobs", jobs) == 0:
+        raise ValueError("jobs=0 is not a number of threads; 1 is one at a time, -1 one for each core")
     if not 0 < density <= 1:
         raise ValueError(f"density={density} is not above 0 and at most 1; it is a share of weights, such as 0.1")
     network = open_network(network)

@@ -2,7 +2,7 @@
 
 A forest has fewer edges than the layer has neurons, so most weights need only be looked at once:
 
-1. *Select.* A sample of the weights tells a threshold that about three edges for each neuron reach. One pass over the
+1. *Select.* A sample of the weights tells a threshold that about four edges for each neuron reach. One pass over the
    layer picks these.
 2. *Kruskal.* Their forest joins nearly all neurons in one piece.
 3. *Borůvka.* Every piece but the largest takes the heaviest edge that leaves it, which stands in a row or a column of
@@ -10,6 +10,9 @@ A forest has fewer edges than the layer has neurons, so most weights need only b
 
 All three go by one order of the edges: from heavy to light, and in row-major order among equals. No two edges are equal
 in it, so there is one forest, whatever the sample was; the sample decides about time alone.
+
+A *key* is the magnitude of an edge as a whole number, see :class:`Magnitudes`; a *piece* is a component of the graph of
+those edges that have been taken so far.
 """
 
 from __future__ import annotations
@@ -20,11 +23,11 @@ import numpy as np
 from scipy.sparse import csr_array, issparse
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
-from .weights import as_mask, as_real, check_matrix_shape, is_tensor
+from .weights import as_mask, as_real, check_matrix_shape, has_bits, is_tensor
 
 SMALL = 1024  # weights of a layer that is not worth sampling
 EDGES_PER_NEURON = 4  # to select: with more there is more to sort, with fewer more neurons are left over
-SAMPLED = 32  # weights of the sample that reach the threshold, so that the number selected is off by a sixth or so
+SAMPLED = 32  # weights of the sample that reach the threshold; a sixth is one standard deviation of what is selected
 
 FORMATS = {  # of a float: the whole numbers of its size, and the bits of infinity
     "float16": ("int16", 0x7C00),
@@ -38,7 +41,7 @@ def magnitudes(weights, mask=None) -> Magnitudes:
     """The keys of a layer, whatever it comes as; whether they are finite is still to be checked."""
     if issparse(weights):
         return _stored_magnitudes(weights, mask)
-    if is_tensor(weights) and str(weights.dtype).removeprefix("torch.") in FORMATS and not weights.is_sparse:
+    if is_tensor(weights) and has_bits(weights) and str(weights.dtype).removeprefix("torch.") in FORMATS:
         check_matrix_shape(weights.shape)
         return _tensor_magnitudes(weights.detach(), mask)
     weights = as_real(weights)
@@ -57,10 +60,11 @@ def _tensor_magnitudes(weights, mask) -> Magnitudes:
     import torch
 
     form = str(weights.dtype).removeprefix("torch.")
-    bits = weights.view(getattr(torch, FORMATS[form][0]))
+    bits = weights.resolve_neg().view(getattr(torch, FORMATS[form][0]))
     if weights.device.type == "cpu":
-        return _matrix_magnitudes(bits.numpy(), form, as_mask(mask, weights.shape))
-    if mask is not None and not (is_tensor(mask) and mask.dtype == torch.bool and mask.shape == weights.shape):
+        return _matrix_magnitudes(bits.numpy(force=True), form, as_mask(mask, weights.shape))
+    plain = is_tensor(mask) and has_bits(mask) and mask.dtype == torch.bool and mask.shape == weights.shape
+    if mask is not None and not plain:
         mask = torch.from_numpy(as_mask(mask, weights.shape))
     return DeviceMagnitudes(bits, form, None if mask is None else mask.to(weights.device))
 
@@ -112,9 +116,10 @@ def boruvka(layer: Magnitudes, edges, keys) -> tuple[np.ndarray, np.ndarray]:
         _, piece = connected_components(_graph(edges, np.ones(len(edges)), layer.shape), directed=False)
         loose = (piece != np.bincount(piece).argmax()) & ~whole
         owners, leaving, their_keys = layer.leaving(piece, loose)
+        # By piece, in each the heaviest first, and among equals the first of the matrix.
         order = np.lexsort((leaving, -their_keys, owners))
         first = order[np.flatnonzero(np.diff(owners[order], prepend=-1))]  # of each piece, its heaviest edge
-        whole |= np.isin(piece, owners[first[their_keys[first] < 0]])
+        whole |= np.isin(piece, owners[first[their_keys[first] < 0]])  # the first edge of a piece does not exist
         first = first[their_keys[first] >= 0]
         if len(first) == 0:
             break
@@ -134,7 +139,7 @@ def heaviest_first(keys) -> np.ndarray:
 def _graph(edges, data, shape) -> csr_array:
     """The layer as a graph on ``m + n`` vertices, outputs first; ``edges`` are ascending flat indices."""
     m, n = shape
-    starts = np.full(m + n + 1, len(edges), dtype=np.int32)
+    starts = np.full(m + n + 1, len(edges), dtype=np.int32)  # no rows for the inputs: one triangle is enough
     starts[:m] = np.searchsorted(edges, np.arange(m, dtype=np.int64) * n)
     return csr_array((data, (edges % n + m).astype(np.int32), starts), shape=(m + n, m + n))
 
@@ -225,14 +230,15 @@ class Magnitudes:
         return keys
 
     def _reaching(self, threshold: int, wanted: int) -> tuple[np.ndarray, np.ndarray, bool]:
-        """The edges above the threshold, and of those at it as many, the first, as is fit; see :meth:`select`."""
+        """The edges above the threshold, and of those at it all, or if these are too many, the first."""
         level, count, edges, keys, work = threshold, 0, [], [], self._workspace()
         for rows in self._blocks():
             block = self._keys(rows, out=work[0])
             reached = self._positions(block, level, work[1])
             found = block.ravel()[reached]
             count += len(found)
-            if level == threshold and count > 2 * wanted:  # so many tie with it; all of the layer may
+            # So many tie with it; all of the layer may. Blocks come in row-major order, so those kept are the first.
+            if level == threshold and count > 2 * wanted:
                 fit = (found > threshold) | ((found == threshold).cumsum(0) <= wanted)
                 reached, found, level = reached[fit], found[fit], threshold + 1
             edges.append(self._host(reached) + rows.start * self.shape[1])
@@ -300,7 +306,7 @@ class TransposedMagnitudes(Magnitudes):
 
     def select(self):
         edges, keys, are_all = self.columns.select()
-        if not are_all:  # of edges that tie with the last, the first by columns may have been taken, not by rows
+        if not are_all:  # of those that tie with the last, the first by columns were taken: leave them all to Borůvka
             few = keys > keys.min()
             edges, keys = edges[few], keys[few]
         edges = self._edges(edges)

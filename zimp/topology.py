@@ -18,8 +18,9 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from .bounds import number
 from .spanning import magnitudes, spanning_edges
-from .weights import as_mask, not_finite, to_numpy
+from .weights import as_mask, check_choice, not_finite, to_numpy
 
 __all__ = [
     "SpanningForest",
@@ -196,7 +197,7 @@ def betti_curve(weights, thresholds, mask=None) -> np.ndarray:
     Raises
     ------
     ValueError
-        As :func:`spanning_forest`, and for a threshold that is NaN.
+        As :func:`spanning_forest`, and for a threshold that is NaN or no real number.
 
     Examples
     --------
@@ -204,7 +205,10 @@ def betti_curve(weights, thresholds, mask=None) -> np.ndarray:
     >>> zimp.betti_curve([[1.0, -0.5], [0.25, 0.75]], [1.0, 0.8, 0.6, 0.4]).tolist()
     [3, 3, 2, 1]
     """
-    thresholds = np.asarray(to_numpy(thresholds), dtype=np.float64)
+    thresholds = to_numpy(thresholds)
+    if thresholds.dtype.kind not in "iuf":
+        raise ValueError(f"thresholds have dtype {thresholds.dtype}; a threshold is a number such as 0.5")
+    thresholds = thresholds.astype(np.float64)
     if np.isnan(thresholds).any():
         raise ValueError("thresholds contain NaN; a threshold is a number such as 0.5")
     forest = _as_forest(weights, mask)
@@ -317,9 +321,8 @@ def neural_persistence(weights, mask=None, *, p=2, convention="rieck", normalize
     """
     forest = _as_forest(weights, mask)
     m, n = forest.shape
-    if convention not in ("rieck", "balwani"):
-        raise ValueError(f"convention={convention!r} is unknown; it is 'rieck' or 'balwani'")
-    p, scale = float(p), None if scale is None else float(scale)
+    check_choice("convention", convention, ("rieck", "balwani"))
+    p, scale = number("p", p), None if scale is None else number("scale", scale)
     if not 1 <= p < np.inf:
         raise ValueError(f"p={p} is not a finite number of at least 1; the usual choice is 2")
     if scale is None:

@@ -13,7 +13,7 @@ from operator import index
 import torch
 from torch.nn.functional import cross_entropy
 
-from .layers import prunable
+from .layers import check_network, prunable
 from .pruning import check_masks
 
 __all__ = ["train", "accuracy", "adam", "TrainingDiverged"]
@@ -30,6 +30,11 @@ def adam(parameters):
     -------
     torch.optim.Adam
 
+    Raises
+    ------
+    TypeError, ValueError
+        As ``torch.optim.Adam``, for what are no parameters.
+
     Examples
     --------
     >>> import zimp
@@ -37,6 +42,10 @@ def adam(parameters):
     0.0012
     """
     return torch.optim.Adam(parameters, lr=1.2e-3, fused=True)
+
+
+SUBNORMALS_EVERY = 100  # steps after which averages that have decayed to subnormal numbers are set to zero
+TRAINED = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 class TrainingDiverged(RuntimeError):
@@ -83,11 +92,15 @@ def train(model, masks, split, *, steps, seed, start=0, batch_size=60, optimizer
     Raises
     ------
     ValueError
-        If ``start`` is not below ``steps``, for counts that are not positive, or for masks that do not fit the model.
+        If ``start`` is not below ``steps``, for counts that are not positive, for masks that do not fit the model,
+        images without labels, an ``optimizer`` that is no function, and a network without anything to train.
     TrainingDiverged
         If the loss or a weight is not finite.
+    IndexError
+        For a label for which the network has no output.
     RuntimeError
-        If something other than the optimizer has changed a pruned weight.
+        If something other than the optimizer has changed a pruned weight. What the network itself raises, given images
+        of a size or a dtype that it is not made for, is passed on.
 
     Examples
     --------
@@ -99,12 +112,14 @@ def train(model, masks, split, *, steps, seed, start=0, batch_size=60, optimizer
     >>> zimp.accuracy(model, data.test) > 0.9
     True
     """
-    steps, start, batch_size = check_training(steps, start, batch_size)
+    steps, start, batch_size = check_training(split, steps, start, batch_size, optimizer, snapshot_at)
+    seed = check_seed(seed)
     weights = prunable(model)
     pruned = [
         (weights[name], torch.from_numpy(~mask).to(weights[name].device))
         for name, mask in check_masks(model, masks).items()
     ]
+    check_trainable(model, split)
     snapshot = None
     optimizer = optimizer(model.parameters())
     model.train()
@@ -119,6 +134,8 @@ def train(model, masks, split, *, steps, seed, start=0, batch_size=60, optimizer
         loss.backward()
         optimizer.step()
         _zero(pruned)  # momentum, weight decay and Adam's averages would revive what has no gradient
+        if step % SUBNORMALS_EVERY == 0:
+            drop_subnormals(optimizer)
     for name, (weight, gone) in zip(weights, pruned):
         if not weight.isfinite().all():
             raise TrainingDiverged(f"{name} is not finite after step {step}; a lower learning rate may help")
@@ -140,6 +157,19 @@ def _zero(pruned):
         weight.masked_fill_(gone, 0)
 
 
+@torch.no_grad()
+def drop_subnormals(optimizer):
+    """Set to zero the averages of gradients that are subnormal numbers, with which processors are many times slower.
+
+    Where a neuron is dead its gradients are zero, and their average decays until it can no further. What is dropped
+    would move a weight by less than 1e-30.
+    """
+    for state in optimizer.state.values():
+        for average in (state.get("exp_avg"), state.get("momentum_buffer")):
+            if average is not None and average.dtype in (torch.float32, torch.float64):
+                average.masked_fill_(average.abs() < torch.finfo(average.dtype).tiny, 0)
+
+
 def accuracy(model, split) -> float:
     """Share of the images that the network labels correctly, in evaluation mode; its own mode is left as it was.
 
@@ -152,6 +182,11 @@ def accuracy(model, split) -> float:
     -------
     float
 
+    Raises
+    ------
+    ValueError
+        For a model that is no network, and images without labels. What the network itself raises is passed on.
+
     Examples
     --------
     >>> import torch, zimp
@@ -159,6 +194,9 @@ def accuracy(model, split) -> float:
     >>> zimp.accuracy(zimp.lenet_300_100(64), zimp.load_data("digits").test) < 0.3
     True
     """
+    check_network(model)
+    check_split(split)
+    check_numbers(model, split)
     training = model.training
     model.eval()
     with torch.no_grad():
@@ -167,19 +205,66 @@ def accuracy(model, split) -> float:
     return correct.double().mean().item()
 
 
-def check_training(steps, start, batch_size) -> tuple[int, int, int]:
-    """The counts of a training, which has at least one step left."""
+def check_training(split, steps, start, batch_size, optimizer, snapshot_at) -> tuple[int, int, int]:
+    """What a training takes besides networks; the counts, by which at least one step is left."""
+    check_split(split)
+    if not callable(optimizer):
+        raise ValueError(
+            f"optimizer={optimizer!r} is not a function; pass one that takes the parameters, such as zimp.adam"
+        )
     steps, start = check_count("steps", steps), check_count("start", start, 0)
     if start >= steps:
         raise ValueError(f"start={start} is not below steps={steps}; no training would be left")
+    if snapshot_at is not None and not start <= check_count("snapshot_at", snapshot_at, 0) < steps:
+        raise ValueError(f"snapshot_at={snapshot_at} is none of the steps from start={start} to steps={steps}")
     return steps, start, check_count("batch_size", batch_size)
+
+
+def check_split(split):
+    """Images, and a label for each."""
+    x, y = getattr(split, "x", None), getattr(split, "y", None)
+    if not (isinstance(x, torch.Tensor) and isinstance(y, torch.Tensor)):
+        raise ValueError(f"split is a {type(split).__name__}, not a zimp.Split of two tensors, images and labels")
+    if x.ndim == 0 or len(x) == 0 or y.shape != (len(x),):
+        raise ValueError(f"split has images {tuple(x.shape)} and labels {tuple(y.shape)}; each image has one label")
+    if y.dtype != torch.int64:
+        raise ValueError(f"split has labels of {y.dtype}; they are whole numbers: y.long()")
+    if not y.is_meta and y.min() < 0:
+        raise ValueError(f"split has the label {y.min().item()}; classes are counted from 0 on")
+
+
+def check_numbers(model, split):
+    """Neither network nor images are empty shells."""
+    if any(part.is_meta for part in (*model.parameters(), split.x, split.y)):
+        raise ValueError("the network or its images are on the meta device, where there are no numbers")
+
+
+def check_trainable(model, split):
+    """There is something to train, in a form in which pruned weights can be set to zero and optimizers step."""
+    check_numbers(model, split)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ValueError("no parameter of the network requires a gradient, so there is nothing to train")
+    for name, weight in prunable(model).items():
+        if weight.layout != torch.strided or weight.dtype not in TRAINED:
+            raise ValueError(f"{name} is of {weight.dtype}, {weight.layout}; trained are dense floats of 16 to 64 bits")
+        # Of those the fused Adam writes beyond the memory that there is.
+        if any(stride == 0 and size > 1 for stride, size in zip(weight.stride(), weight.shape)):
+            raise ValueError(f"{name} holds one number at several places, as after expand(); clone it first")
+
+
+def check_seed(seed) -> int:
+    """A seed as an int, of at most as many bits as torch takes."""
+    seed = check_count("seed", seed, 0)
+    if seed >= 2**63:
+        raise ValueError(f"seed={seed} has more than 63 bits, which torch does not take")
+    return seed
 
 
 def check_count(name, value, least=1) -> int:
     """A count as an int, of at least ``least``."""
     try:
         count = index(value)
-    except TypeError:
+    except (TypeError, ValueError, RuntimeError):  # the latter of tensors
         count = least - 1
     if count < least:
         raise ValueError(f"{name}={value!r} is not a whole number of at least {least}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 from scipy.sparse import issparse
 
@@ -60,6 +62,8 @@ def as_mask(mask, shape: tuple[int, ...]) -> np.ndarray | None:
     if mask is None:
         return None
     mask = to_numpy(mask)
+    if mask.dtype.kind not in "biuf":
+        raise ValueError(f"mask has dtype {mask.dtype}; a mask is boolean, or of the numbers 0 and 1")
     if mask.shape != tuple(shape):
         raise ValueError(f"mask has shape {mask.shape}, the weights have {tuple(shape)}; a mask has one entry a weight")
     if mask.dtype != bool:
@@ -71,12 +75,48 @@ def as_mask(mask, shape: tuple[int, ...]) -> np.ndarray | None:
 
 def to_numpy(array) -> np.ndarray:
     """A numpy array with the entries of ``array``: of any array-like, or of a torch tensor on any device."""
-    if is_tensor(array):
-        array = array.detach().cpu()
-        array = array.float().numpy() if "bfloat16" in str(array.dtype) else array.numpy()
-    return np.asarray(array)
+    if issparse(array):
+        raise ValueError("a sparse array is taken only as weights of zimp.spanning_forest and its like; use toarray()")
+    if np.ma.is_masked(array):
+        raise ValueError(
+            "a masked array hides some of its entries, which are weights all the same; pass array.data, and for the "
+            "mask ~array.mask"
+        )
+    try:
+        if not is_tensor(array):
+            return np.asarray(array)
+        return (array.float() if str(array.dtype) == "torch.bfloat16" else array).numpy(force=True)
+    except (TypeError, ValueError, RuntimeError) as error:  # numpy's of ragged rows; torch's of what is no plain tensor
+        if is_tensor(array):
+            what = f"a {type(array).__name__} of {array.dtype} in the layout {array.layout} on {array.device}"
+            advice = "make it a dense one of ordinary floats first, e.g. by to_dense(), dequantize() or float()"
+        else:
+            what, advice = f"a {type(array).__name__}", "are all rows equally long?"
+        reason = str(error).partition("\n")[0].partition(". ")[0]
+        raise ValueError(f"{what} is no array of numbers ({reason}); {advice}") from None
 
 
 def is_tensor(array) -> bool:
     """Whether it is a torch tensor, told without importing torch."""
-    return hasattr(array, "detach")
+    return "torch" in sys.modules and isinstance(array, sys.modules["torch"].Tensor)
+
+
+def has_bits(tensor) -> bool:
+    """Whether a torch tensor is nothing but its numbers in memory, so that their bits can be read."""
+    torch = sys.modules["torch"]
+    plain = type(tensor) in (torch.Tensor, torch.nn.Parameter)  # other classes may store them in any way
+    return plain and tensor.layout == torch.strided and not (tensor.is_nested or tensor.is_meta)
+
+
+def as_list(name: str, values) -> list:
+    """A sequence as a list."""
+    try:
+        return list(values)
+    except (TypeError, ValueError, RuntimeError) as error:  # the latter of tensors without rows
+        raise ValueError(f"{name} is a {type(values).__name__}, which is no sequence; give a list") from error
+
+
+def check_choice(name: str, value, choices):
+    """One of a few words."""
+    if not (isinstance(value, str) and value in choices):
+        raise ValueError(f"{name}={value!r} is unknown; it is one of {', '.join(map(repr, choices))}")

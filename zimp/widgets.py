@@ -14,6 +14,9 @@ from itertools import product
 import ipywidgets
 import matplotlib.pyplot as plt
 from IPython.display import display
+from matplotlib.figure import Figure
+
+from .weights import as_list
 
 __all__ = ["explorer"]
 
@@ -39,7 +42,7 @@ def explorer(draw, alt, **settings):
     Raises
     ------
     ValueError
-        Without settings, or for a setting without values.
+        Without settings, for a setting without values, and where ``draw`` returns no figure or ``alt`` no text.
 
     Examples
     --------
@@ -50,6 +53,7 @@ def explorer(draw, alt, **settings):
     ...     return fig
     >>> box = widgets.explorer(draw, lambda threshold: f"edges of at least {threshold}", threshold=[1.0, 0.5])
     """
+    settings = {name: as_list(name, values) for name, values in settings.items()}
     for name, values in settings.items():
         if len(values) == 0:
             raise ValueError(f"{name} has no values; a slider needs at least one")
@@ -93,14 +97,19 @@ class _Explorer(ipywidgets.VBox):
 
 
 def _frame(draw, alt, setting) -> str:
-    figure = draw(**setting)
+    figure, text = draw(**setting), alt(**setting)
+    if not (isinstance(figure, Figure) and isinstance(text, str)):
+        raise ValueError(
+            f"at {setting}, draw returned a {type(figure).__name__} and alt a {type(text).__name__}; "
+            "the one returns a matplotlib figure, the other the text that describes it"
+        )
     buffer = io.BytesIO()
     figure.savefig(buffer, format="webp", dpi=110, pil_kwargs={"lossless": True, "quality": 100})
     width = round(figure.get_figwidth() * 96)
     plt.close(figure)
     picture = base64.b64encode(buffer.getvalue()).decode()
     return (
-        f'<img src="data:image/webp;base64,{picture}" alt="{html.escape(alt(**setting))}" '
+        f'<img src="data:image/webp;base64,{picture}" alt="{html.escape(text)}" '
         f'style="width: {width}px; max-width: 100%; height: auto">'
     )
 

@@ -81,12 +81,11 @@ def by_giotto(matrix):
 def by_gudhi(distances):
     m, n = distances.shape
     rows, cols = np.divmod(np.arange(m * n), n)
-    ends, values = np.stack([rows, m + cols]), distances.ravel().astype(float)
+    complex_ = SimplexTree()
+    complex_.insert_batch(np.arange(m + n).reshape(1, -1), np.zeros(m + n))
+    complex_.insert_batch(np.stack([rows, m + cols]), distances.ravel().astype(float))
 
     def deaths():
-        complex_ = SimplexTree()
-        complex_.insert_batch(np.arange(m + n).reshape(1, -1), np.zeros(m + n))
-        complex_.insert_batch(ends, values)
         complex_.compute_persistence(min_persistence=-1, persistence_dim_max=True)
         return complex_.persistence_intervals_in_dimension(0)[:-1, 1]
 
@@ -97,8 +96,9 @@ def by_igraph(distances):
     m, n = distances.shape
     rows, cols = np.divmod(np.arange(m * n), n)
     graph = igraph.Graph(n=m + n, edges=np.stack([rows, m + cols], axis=1))
-    values = distances.ravel().astype(float).tolist()
-    return lambda: np.array(values)[graph.spanning_tree(weights=values, return_tree=False)]
+    values = distances.ravel().astype(float)
+    weights = values.tolist()
+    return lambda: values[graph.spanning_tree(weights=weights, return_tree=False)]
 
 
 def by_networkx(distances):
