@@ -215,23 +215,24 @@ def measure():
 def goals(measured):
     """Each goal: what, the figure, and the bound on it."""
     one_pass = {name: times["median"] for name, times in measured["one_pass"].items()}
-    yield "4096x4096 Gaussian, in times of W.max()", one_pass["Gaussian"] / one_pass["W.max()"], "<=", 5
+    yield "4096x4096 Gaussian / W.max()", one_pass["Gaussian"] / one_pass["W.max()"], "<=", 5
+    alone = measured["by_size"]["4096"]
+    yield "the same, the two alone, in cache", alone["zimp"]["median"] / alone["W.max()"]["median"], "<=", 5
     for name in list(one_pass)[2:]:
-        yield f"4096x4096 {name}, in times of the Gaussian", one_pass[name] / one_pass["Gaussian"], "<=", 3
+        yield f"4096x4096 {name} / Gaussian", one_pass[name] / one_pass["Gaussian"], "<=", 3
     at_1024 = {name: times["median"] for name, times in measured["peers"]["1024"].items()}
     for name, bound in {"ripser, dense": 100, "ripser, sparse": 100, "giotto-ph, dense, 2 threads": 30,
                         "giotto-ph, sparse, 2 threads": 30}.items():  # fmt: skip
-        yield f"1024x1024, times as fast as {name}", at_1024[name] / at_1024["zimp"], ">=", bound
-    yield "exponent of time in mn, 256x256 to 16384x16384", measured["exponent"], "<=", 1.1
+        yield f"1024x1024, {name} / zimp", at_1024[name] / at_1024["zimp"], ">=", bound
+    yield "exponent of time in mn, side 256 to 16384", measured["exponent"], "<=", 1.1
     memory = measured["memory"]
-    yield "16384x16384, peak memory beyond the layer, in layers", memory["beyond"] / memory["layer"], "<=", 1.3
+    yield "16384x16384, memory beyond the layer / layer", memory["beyond"] / memory["layer"], "<=", 1.3
     for shape, bound in (("300x784", 20), ("10x100", 2)):
         times = measured["small"][shape]
-        ratio = times["scipy, from the layer"]["median"] / times["zimp"]["median"]
-        yield f"{shape}, times as fast as scipy's tree", ratio, ">=", bound
+        yield f"{shape}, scipy / zimp", times["scipy, from the layer"]["median"] / times["zimp"]["median"], ">=", bound
     for shape, bound in (("300x784", 1.5), ("10x100", 0.15)):
         yield f"{shape}, ms (a guide)", 1000 * measured["small"][shape]["zimp"]["median"], "<=", bound
     if measured["gpu"]:
         times = measured["gpu"]
         ratio = times["zimp"]["median"] / times["W.abs().max()"]["median"]
-        yield "16384x16384 on a GPU, in times of W.abs().max()", ratio, "<=", 3
+        yield "16384x16384 on a GPU / W.abs().max()", ratio, "<=", 3

@@ -59,7 +59,7 @@ def main():
         for goal, figure, relation, bound in PARTS[name].goals(results[name]):
             met = bool(figure <= bound if relation == "<=" else figure >= bound)
             results["goals"].append({"goal": goal, "figure": figure, "bound": f"{relation} {bound:g}", "met": met})
-            print(f"  {goal:70}{figure:10.3g}  {relation} {bound:<6g}{'' if met else 'missed'}", flush=True)
+            print(f"  {goal:52}{figure:10.3g}  {relation} {bound:<6g}{'' if met else 'missed'}", flush=True)
     output = arguments.output or (None if arguments.parts else RESULTS)
     if output:
         output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

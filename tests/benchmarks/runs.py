@@ -51,8 +51,8 @@ def measure(repeats=3) -> dict:
 
 def goals(measured):
     """Each goal: what, the figure, and the bound on it."""
-    yield "16 seeds together, in times of one seed", measured["together_to_one_seed"]["median"], "<=", 4
-    yield "IMP besides training, share of a run", measured["besides_training"]["median"], "<=", 0.05
+    yield "16 seeds together / one seed", measured["together_to_one_seed"]["median"], "<=", 4
+    yield "IMP besides training / a run", measured["besides_training"]["median"], "<=", 0.05
 
 
 def _shares() -> tuple[float, float]:
