@@ -2,8 +2,9 @@
 
 The modules, each named for its concept, import only those above them:
 
-``bounds``, ``topology``, ``oracle``
-    How far a layer can be pruned; its maximum spanning forest and H0; the cross-check by ripser and GUDHI.
+``bounds``, ``weights``, ``spanning``, ``topology``, ``oracle``
+    How far a layer can be pruned; the door for weights and masks; the maximum spanning forest, found fast; H0, read off
+    it; the cross-check by ripser and GUDHI.
 ``layers``, ``pruning``
     From a torch network to graphs; masks.
 ``models``, ``architectures``, ``data``
@@ -17,7 +18,7 @@ The modules, each named for its concept, import only those above them:
 ``checkpoints``, ``layouts``, ``reports``
     Any network, from memory or a file; the layers that its tensors hold; how far each can be pruned.
 
-``import zimp`` is instant: a module is imported when one of its names is first used, so the first three run where
+``import zimp`` is instant: a module is imported when one of its names is first used, so the first five run where
 torch is not installed.
 """
 
@@ -32,6 +33,8 @@ _HOMES = {
         "critical_compression", "spatial_critical_compression", "spatial_sizes", "retention_bound",
         "connectivity_density",
     ),
+    "weights": (),
+    "spanning": (),
     "oracle": ("cross_check", "ripser_diagram", "gudhi_diagram"),
     "layers": ("prunable", "LayerGraph", "layer_graph", "stitched_graph", "tree_sizes"),
     "pruning": (
