@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .imp import versions, write_whole
+from .imp import versions
 from .reports import Report, full_name, report
+from .runs import write_whole
 
 
 def main():

@@ -252,12 +252,12 @@ def per_dimension(name: str, value, dimensions, least) -> tuple[int, ...]:
     return values
 
 
-def whole(name: str, value) -> int:
-    """A whole number as an int."""
+def whole(name: str, value, what="a whole number") -> int:
+    """A whole number as an int; ``what`` says which it should have been."""
     try:
         return index(value)
     except (TypeError, ValueError, RuntimeError):  # the latter of tensors
-        raise ValueError(f"{name}={value!r} is not a whole number") from None
+        raise ValueError(f"{name}={value!r} is not {what}") from None
 
 
 def number(name: str, value) -> float:

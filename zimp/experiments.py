@@ -31,10 +31,11 @@ from joblib.parallel import get_active_backend
 from tqdm import tqdm
 
 from .data import load_data
-from .imp import Record, Replicate, check_settings, level_by_level, versions, write_whole
+from .imp import Record, Replicate, check_settings, level_by_level, versions
 from .layers import layer_graph, prunable, tree_sizes
 from .models import lenet_300_100, small_conv
 from .pruning import check_rate, magnitude_mask, prune, random_mask, share_left, topological_mask
+from .runs import write_whole
 from .topology import count_components, safe_density, spanning_forest
 from .training import adam, train
 

@@ -29,7 +29,7 @@ from .pruning import check_masks, check_prune_arguments, prune
 from .replicates import train_together
 from .runs import fingerprint, open_run, write_whole
 from .topology import neural_persistence, spanning_forest
-from .training import TrainingDiverged, accuracy, adam, check_count, train
+from .training import TrainingDiverged, accuracy, adam, check_count, check_seed, check_split, train
 
 __all__ = ["iterative_magnitude_pruning", "Record"]
 
@@ -249,7 +249,7 @@ def iterative_magnitude_pruning(
     True
     """
     levels, steps, batch_size, rewind = check_settings(levels, steps, batch_size, rewind)
-    seeds = [check_count("seeds", seed, 0) for seed in (seeds if np.iterable(seeds) else [seeds])]
+    seeds = [check_seed(seed, "seeds") for seed in (seeds if np.iterable(seeds) else [seeds])]
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds={seeds} are not distinct numbers, at least one")
     if isinstance(build, nn.Module):
@@ -258,10 +258,7 @@ def iterative_magnitude_pruning(
             "weights are drawn"
         )
     for part, (x, y) in zip(data._fields[1:], data[1:]):
-        if len(x) == 0 or y.shape != (len(x),):
-            raise ValueError(
-                f"data.{part} has images {tuple(x.shape)} and labels {tuple(y.shape)}; each image has one label"
-            )
+        check_split(Split(x, y), f"data.{part}")
     data = data._replace(**{
         part: Split(x.to(device), y.to(device)) for part, (x, y) in zip(data._fields[1:], data[1:])
     })  # fmt: skip

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Integral, Real
-from operator import index
 
 import numpy as np
 import torch
 from torch.nn.utils.prune import BasePruningMethod
 
+from .bounds import whole
 from .layers import check_network, layer_graph, prunable_layers
 from .topology import spanning_forest
 from .weights import as_mask, as_matrix, as_real, check_choice, to_numpy
@@ -318,7 +318,8 @@ def _mask(criterion, weight, keep, mask, generator=None, groups=1):
     mask = as_mask(mask, array.shape)
     scores, tree = _scores(criterion, array, mask, generator, groups)
     available = np.ones(array.size, dtype=bool) if mask is None else mask.ravel()
-    keep, left = _whole("keep", keep), int(available.sum())
+    keep = whole("keep", keep, "a whole number; it is a count of weights, not a share")
+    left = int(available.sum())
     if not 0 <= keep <= left:
         raise ValueError(f"keep={keep} is not between 0 and the {left} weights that are left")
     if keep < tree:
@@ -450,10 +451,3 @@ def check_rate(rate, name) -> float:
     if not (isinstance(rate, Real) and 0 < rate < 1):
         raise ValueError(f"{name}={rate!r} is not strictly between 0 and 1; 0.2 prunes a fifth of what is left")
     return float(rate)
-
-
-def _whole(name, value) -> int:
-    try:
-        return index(value)
-    except (TypeError, ValueError, RuntimeError):  # the latter of tensors
-        raise ValueError(f"{name}={value!r} is not a whole number; it is a count of weights, not a share") from None

@@ -8,15 +8,18 @@ from __future__ import annotations
 import copy
 import math
 from itertools import islice
-from operator import index
 
 import torch
 from torch.nn.functional import cross_entropy
 
+from .bounds import whole
 from .layers import check_network, prunable
 from .pruning import check_masks
 
 __all__ = ["train", "accuracy", "adam", "TrainingDiverged"]
+
+SUBNORMALS_EVERY = 100  # steps after which averages that have decayed to subnormal numbers are set to zero
+TRAINED = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def adam(parameters):
@@ -42,10 +45,6 @@ def adam(parameters):
     0.0012
     """
     return torch.optim.Adam(parameters, lr=1.2e-3, fused=True)
-
-
-SUBNORMALS_EVERY = 100  # steps after which averages that have decayed to subnormal numbers are set to zero
-TRAINED = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 class TrainingDiverged(RuntimeError):
@@ -220,17 +219,17 @@ def check_training(split, steps, start, batch_size, optimizer, snapshot_at) -> t
     return steps, start, check_count("batch_size", batch_size)
 
 
-def check_split(split):
+def check_split(split, name="split"):
     """Images, and a label for each."""
     x, y = getattr(split, "x", None), getattr(split, "y", None)
     if not (isinstance(x, torch.Tensor) and isinstance(y, torch.Tensor)):
-        raise ValueError(f"split is a {type(split).__name__}, not a zimp.Split of two tensors, images and labels")
+        raise ValueError(f"{name} is a {type(split).__name__}, not a zimp.Split of two tensors, images and labels")
     if x.ndim == 0 or len(x) == 0 or y.shape != (len(x),):
-        raise ValueError(f"split has images {tuple(x.shape)} and labels {tuple(y.shape)}; each image has one label")
+        raise ValueError(f"{name} has images {tuple(x.shape)} and labels {tuple(y.shape)}; each image has one label")
     if y.dtype != torch.int64:
-        raise ValueError(f"split has labels of {y.dtype}; they are whole numbers: y.long()")
+        raise ValueError(f"{name} has labels of {y.dtype}; they are whole numbers: y.long()")
     if not y.is_meta and y.min() < 0:
-        raise ValueError(f"split has the label {y.min().item()}; classes are counted from 0 on")
+        raise ValueError(f"{name} has the label {y.min().item()}; classes are counted from 0 on")
 
 
 def check_numbers(model, split):
@@ -252,20 +251,18 @@ def check_trainable(model, split):
             raise ValueError(f"{name} holds one number at several places, as after expand(); clone it first")
 
 
-def check_seed(seed) -> int:
+def check_seed(seed, name="seed") -> int:
     """A seed as an int, of at most as many bits as torch takes."""
-    seed = check_count("seed", seed, 0)
+    seed = check_count(name, seed, 0)
     if seed >= 2**63:
-        raise ValueError(f"seed={seed} has more than 63 bits, which torch does not take")
+        raise ValueError(f"{name}={seed} has more than 63 bits, which torch does not take")
     return seed
 
 
 def check_count(name, value, least=1) -> int:
     """A count as an int, of at least ``least``."""
-    try:
-        count = index(value)
-    except (TypeError, ValueError, RuntimeError):  # the latter of tensors
-        count = least - 1
+    what = f"a whole number of at least {least}"
+    count = whole(name, value, what)
     if count < least:
-        raise ValueError(f"{name}={value!r} is not a whole number of at least {least}")
+        raise ValueError(f"{name}={value!r} is not {what}")
     return count

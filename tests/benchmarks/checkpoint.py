@@ -80,7 +80,3 @@ def _run(command) -> tuple[float, int]:
     out = subprocess.run([sys.executable, "-c", launcher, *command], check=True, stdout=subprocess.PIPE, cwd=root)
     seconds, memory = json.loads(out.stdout)
     return seconds, memory * (1 if sys.platform == "darwin" else 1024)
-
-
-if __name__ == "__main__":
-    print(json.dumps(measure(), indent=1))

@@ -1,15 +1,12 @@
 """How long runs take: sixteen seeds together against one by one, and what IMP does besides training.
-
-Run alone: ``python tests/benchmarks/runs.py`` prints what :func:`measure` returns, in about two minutes.
 """
 
 import functools
-import json
 import time
-from statistics import quantiles
 from unittest import mock
 
 import torch
+from timing import seconds_of, summary
 
 import zimp
 from zimp import imp
@@ -32,20 +29,20 @@ def measure(repeats=3) -> dict:
     run(steps=30, seeds=range(SEEDS), together=True)  # first calls are slower
     one, together, ratios = [], [], []
     for _ in range(repeats):  # in turn, so that a busy moment of the machine meets both
-        one.append(_seconds(lambda: run(seeds=0)))
-        together.append(_seconds(lambda: run(seeds=range(SEEDS), together=True)))
+        one.append(seconds_of(lambda: run(seeds=0)))
+        together.append(seconds_of(lambda: run(seeds=range(SEEDS), together=True)))
         ratios.append(together[-1] / one[-1])
-    one_by_one = _seconds(lambda: run(seeds=range(SEEDS)))
+    one_by_one = seconds_of(lambda: run(seeds=range(SEEDS)))
     besides, accuracies = zip(*(_shares() for _ in range(repeats)))
     return {
         "seeds": SEEDS,
         "threads": torch.get_num_threads(),
-        "one_seed": _summary(one),
+        "one_seed": summary(one),
         "seeds_one_by_one": one_by_one,
-        "seeds_together": _summary(together),
-        "together_to_one_seed": _summary(ratios),
-        "besides_training": _summary(besides),
-        "accuracies": _summary(accuracies),
+        "seeds_together": summary(together),
+        "together_to_one_seed": summary(ratios),
+        "besides_training": summary(besides),
+        "accuracies": summary(accuracies),
     }
 
 
@@ -73,7 +70,7 @@ def _shares() -> tuple[float, float]:
 
     data = zimp.Data("synthetic", *map(_images, (6000, 500, 1000)))
     with timed("train"), timed("accuracy"):
-        whole = _seconds(lambda: zimp.iterative_magnitude_pruning(zimp.lenet_300_100, data, levels=3, progress=False))
+        whole = seconds_of(lambda: zimp.iterative_magnitude_pruning(zimp.lenet_300_100, data, levels=3, progress=False))
     return 1 - sum(spent.values()) / whole, spent["accuracy"] / whole
 
 
@@ -84,18 +81,3 @@ def _images(size) -> zimp.Split:
     labels = torch.randint(10, (size,), generator=generator)
     images = centres[labels] / 2 + torch.randn(size, 784, generator=generator)
     return zimp.Split(images.reshape(size, 1, 28, 28), labels)
-
-
-def _seconds(work) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def _summary(values) -> dict[str, float]:
-    lower, median, upper = quantiles(values, n=4, method="inclusive")
-    return {"median": median, "quartiles": [lower, upper], "repeats": len(values)}
-
-
-if __name__ == "__main__":
-    print(json.dumps(measure(), indent=1))

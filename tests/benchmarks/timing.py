@@ -9,15 +9,16 @@ LEAST = 0.02  # seconds of a turn: a function that is faster is called several t
 
 def turns(functions, repeats):
     """Seconds of one call of each function, as a list of one number for each turn."""
-    calls = {name: max(1, round(LEAST / _seconds(function, 2))) for name, function in functions.items()}
+    calls = {name: max(1, round(LEAST / seconds_of(function, 2))) for name, function in functions.items()}
     seconds = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
-            seconds[name].append(_seconds(function, calls[name]))
+            seconds[name].append(seconds_of(function, calls[name]))
     return seconds
 
 
-def _seconds(function, calls):
+def seconds_of(function, calls=1):
+    """Of one call, on average."""
     start = perf_counter()
     for _ in range(calls):
         function()
