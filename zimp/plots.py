@@ -274,14 +274,19 @@ def curve(density, values, method, *, ax, **options):
     if len(values) > 1:
         _, half = interval(values)
         ax.fill_between(density, mean - half, mean + half, color=style["color"], alpha=0.2, linewidth=0)
-    ax.set_xscale("log")
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
-    ax.xaxis.set_minor_formatter("")
+    _logarithmic(ax)
     if not ax.xaxis_inverted():
         ax.invert_xaxis()
     ax.set_xlabel("density (share of weights left)")
     return ax
+
+
+def _logarithmic(ax):
+    """An axis of densities, whose ticks are written as 0.02 and not as powers."""
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    ax.xaxis.set_minor_formatter("")
 
 
 def limits(names, safe, independent, tree, *, ax):
@@ -312,7 +317,8 @@ def limits(names, safe, independent, tree, *, ax):
     ):
         ax.plot(density, ys, color=COLORS[color], marker=marker, markersize=5, linestyle="", label=label)
     step = -(-len(names) // 40)  # so many names can be read
-    ax.set(xscale="log", xlabel="density at which H0 is still whole", ylim=(len(names) - 0.5, -0.5))
+    _logarithmic(ax)
+    ax.set(xlabel="density at which H0 is still whole", ylim=(len(names) - 0.5, -0.5))
     ax.set_yticks(ys[::step], [name if len(name) <= 36 else f"..{name[-34:]}" for name in names[::step]], fontsize=8)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, fontsize=8, frameon=False)
     return ax
