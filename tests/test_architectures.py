@@ -5,7 +5,7 @@ import torch
 from reference import import_torchvision
 
 import zimp
-from zimp.architectures import ARCHITECTURES
+from zimp.reports.architectures import ARCHITECTURES
 
 # The published number of parameters, and those of them that are no weights of dense layers or convolutions.
 PARAMETERS = {

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from dask.distributed import Client, LocalCluster
 
-from zimp.experiments import Sweep, run
+from zimp.lab.experiments import Sweep, run
 
 SWEEP = Sweep("conv", ("topological", "random_tree"), levels=2, steps=20, seeds=(3, 1, 2))
 

@@ -11,6 +11,7 @@ import torch
 from reference import import_torchvision
 
 import zimp
+from zimp.lab.data import HELD_OUT
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +29,7 @@ def offline(monkeypatch):
 
 @pytest.fixture
 def small_validation(monkeypatch):
-    monkeypatch.setattr("zimp.data.HELD_OUT", 5)
+    monkeypatch.setattr("zimp.lab.data.HELD_OUT", 5)
 
 
 def md5(path):
@@ -122,7 +123,7 @@ def test_without_torchvision_the_error_says_how_to_install_it(monkeypatch):
 
 
 def test_the_default_validation_split_is_that_of_frankle_and_carbin():
-    assert zimp.data.HELD_OUT == 5000
+    assert HELD_OUT == 5000
 
 
 def test_digits_are_images_in_the_unit_interval_with_labels(digits):

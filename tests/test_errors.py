@@ -641,14 +641,14 @@ def test_the_table_has_at_least_60_bad_inputs_each_with_a_message():
 def test_a_file_that_is_no_record_is_refused(content, tmp_path):
     path = tmp_path / "notes.json"
     path.write_text(content)
-    with pytest.raises(ValueError, match="notes.json is not a record that zimp saved"):
+    with pytest.raises(ValueError, match="notes.json holds no record of a run"):
         zimp.Record.load(path)
 
 
 def test_a_binary_file_is_no_record(tmp_path):
     path = tmp_path / "image.png"
     path.write_bytes(b"\x89PNG\xff\xfe")
-    with pytest.raises(ValueError, match="image.png is not a record that zimp saved"):
+    with pytest.raises(ValueError, match="image.png holds no record of a run"):
         zimp.Record.load(path)
 
 

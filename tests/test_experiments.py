@@ -13,8 +13,8 @@ from joblib.parallel import ThreadingBackend
 from torch import nn
 
 import zimp
-from zimp import experiments
-from zimp.experiments import NETWORKS, ONE_SHOT, RULES, SWEEPS, Results, Sweep, run
+from zimp.lab import experiments
+from zimp.lab.experiments import NETWORKS, ONE_SHOT, RULES, SWEEPS, Results, Sweep, run
 
 STORED = Path(__file__).parent.parent / "book" / "results"
 LEVELS = [name for name, sweep in SWEEPS.items() if set(sweep.methods) == set(RULES)]
@@ -25,7 +25,7 @@ TINY = Sweep("conv", ("topological", "random_tree"), levels=2, steps=3, seeds=(3
 
 
 def stored(name):
-    path, command = STORED / f"{name}.json", f"run: python -m zimp.experiments {name}"
+    path, command = STORED / f"{name}.json", f"run: python -m zimp sweep {name}"
     assert path.exists(), f"{path} is missing; {command}"
     results = Results.load(path)
     assert results.fingerprint == SWEEPS[name].fingerprint, f"{path} is of another configuration; {command}"
@@ -429,7 +429,7 @@ def command(monkeypatch, *arguments):
 
 
 def test_an_unknown_sweep_is_refused_by_the_command():
-    process = subprocess.run([sys.executable, "-m", "zimp.experiments", "levels"], capture_output=True, text=True)
+    process = subprocess.run([sys.executable, "-m", "zimp", "sweep", "levels"], capture_output=True, text=True)
     assert process.returncode == 2
     assert f"no sweep 'levels'; there are {', '.join(SWEEPS)}" in process.stderr
 
@@ -471,7 +471,7 @@ def test_the_command_writes_nothing_when_the_first_run_fails(monkeypatch, tmp_pa
 def test_the_command_runs_in_several_processes(tmp_path):
     """What it runs has to reach the workers although the module is the program itself."""
     arguments = ["one_shot_mlp", "--seeds", "1", "--jobs", "2", "--output", str(tmp_path)]
-    subprocess.run([sys.executable, "-m", "zimp.experiments", *arguments], check=True)
+    subprocess.run([sys.executable, "-m", "zimp", "sweep", *arguments], check=True)
     expected = run(replace(SWEEPS["one_shot_mlp"], seeds=(0,)))
     assert Results.load(tmp_path / "one_shot_mlp.json").values == expected.values
 

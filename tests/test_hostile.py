@@ -26,8 +26,8 @@ from torch.nn.utils import parametrizations, parametrize
 from torch.nn.utils import prune as torch_prune
 
 import zimp
-from zimp import experiments, training
-from zimp.checkpoints import open_network
+from zimp.lab import experiments, training
+from zimp.reports.checkpoints import open_network
 
 PLAIN = np.round(np.random.default_rng(0).normal(size=(3, 4)), 2)
 TENSOR = torch.from_numpy(PLAIN)
@@ -532,7 +532,7 @@ def test_an_index_that_is_nested_without_end_is_refused(tmp_path):
 @pytest.mark.parametrize("content", ['{"rows": ' + "[" * 200_000, "[" * 200_000])
 def test_deeply_nested_brackets_are_no_record_and_no_results(load, content, tmp_path):
     (tmp_path / "file.json").write_text(content)
-    with pytest.raises(ValueError, match="is not a record that zimp saved|holds no results of a sweep"):
+    with pytest.raises(ValueError, match="holds no record of a run|holds no results of a sweep"):
         load(tmp_path / "file.json")
 
 
@@ -593,8 +593,8 @@ def subnormal(tensor):
 def after_dying(monkeypatch, train, drop):
     """A network that has a dead neuron from the start, trained on for long; its weights and Adam's averages."""
     if not drop:
-        monkeypatch.setattr("zimp.training.drop_subnormals", lambda optimizer: None)
-        monkeypatch.setattr("zimp.replicates.drop_subnormals", lambda optimizer: None)
+        monkeypatch.setattr("zimp.lab.training.drop_subnormals", lambda optimizer: None)
+        monkeypatch.setattr("zimp.lab.together.drop_subnormals", lambda optimizer: None)
     torch.manual_seed(0)
     network, optimizers = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), []
 

@@ -217,12 +217,22 @@ def test_every_public_name_is_there_and_has_a_docstring():
 
 def test_modules_import_only_those_below_them():
     """The order of the design; a module may import those before it."""
-    order = (
-        "bounds weights spanning topology oracle layers pruning models architectures data training replicates runs imp "
-        "experiments plots widgets checkpoints layouts reports __main__"
-    ).split()
-    assert {path.stem for path in (ROOT / "zimp").glob("*.py")} == {*order, "__init__"}
+    import zimp
+
+    order = list(zimp.MODULES)
+    files = [path.relative_to(ROOT / "zimp").with_suffix("") for path in (ROOT / "zimp").rglob("*.py")]
+    assert {".".join(file.parts) for file in files if not file.stem.startswith("__")} == {*order}
     for module in order:
-        source = (ROOT / "zimp" / f"{module}.py").read_text(encoding="utf-8")
-        for imported in re.findall(r"^\s*from \.(\w+) import", source, flags=re.M):
+        source = (ROOT / "zimp" / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+        for dots, name in re.findall(r"^\s*from (\.+)([\w.]+) import", source, flags=re.M):
+            floor = module.rpartition(".")[0] if dots == "." else ""
+            imported = f"{floor}.{name}" if floor else name
             assert order.index(imported) < order.index(module), f"{module} imports {imported}"
+
+
+def test_the_floors_use_only_those_below_them():
+    """One layer; a network; a checkpoint."""
+    import zimp
+
+    floors = [module.rpartition(".")[0] for module in zimp.MODULES]
+    assert list(dict.fromkeys(floors)) == ["", "lab", "reports"] and floors == sorted(floors)

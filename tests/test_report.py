@@ -21,10 +21,10 @@ from torch.nn.utils import parametrizations
 from torch.nn.utils import prune as torch_prune
 
 import zimp
-from zimp.__main__ import main
-from zimp.checkpoints import Entry
-from zimp.layouts import find_layers
-from zimp.reports import full_name
+from zimp.reports.command import main
+from zimp.reports.checkpoints import Entry
+from zimp.reports.layouts import find_layers
+from zimp.reports.table import full_name
 
 ROOT = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-m", "zimp", "report"]
@@ -547,7 +547,7 @@ def test_a_file_that_is_opened_anew_for_each_tensor_or_by_two_threads_gives_the_
 ):
     path = saved(tmp_path / f"model{suffix}", NETWORKS["gpt2"].state_dict())
     report = zimp.report(path)
-    monkeypatch.setattr("zimp.reports.BATCH", 1)
+    monkeypatch.setattr("zimp.reports.table.BATCH", 1)
     assert zimp.report(path, jobs=jobs) == report
 
 

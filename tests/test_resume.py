@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 import zimp
-from zimp.runs import open_run
+from zimp.lab.resume import open_run
 
 POSIX = os.name == "posix"
 SETTINGS = {"levels": 3, "steps": 6, "rewind": 2, "criterion": "random", "seeds": [3, 1], "progress": False}
@@ -30,7 +30,7 @@ SETTINGS = {"levels": 3, "steps": 6, "rewind": 2, "criterion": "random", "seeds"
 # A process of its own, without the seconds that the imports take where the system can fork one that has done them.
 processes = multiprocessing.get_context("forkserver" if POSIX else "spawn")
 if POSIX:
-    imports = ["pytest", "sklearn.datasets", "sklearn.model_selection", "torch._dynamo", "zimp.imp"]
+    imports = ["pytest", "sklearn.datasets", "sklearn.model_selection", "torch._dynamo", "zimp.lab.imp"]
     processes.set_forkserver_preload(imports)
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 import zimp
-from zimp import experiments
-from zimp.replicates import ELEMENTWISE
+from zimp.lab import experiments
+from zimp.lab.together import ELEMENTWISE
 
 run = functools.partial(zimp.iterative_magnitude_pruning, progress=False, steps=8)
 

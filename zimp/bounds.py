@@ -9,7 +9,8 @@
 from __future__ import annotations
 
 import math
-from operator import index
+
+from .checks import at_least_one, number, per_dimension, whole
 
 __all__ = [
     "critical_compression",
@@ -235,42 +236,3 @@ def connectivity_density(m, n, probability=0.5) -> float:
         else:
             high = middle
     return high
-
-
-def per_dimension(name: str, value, dimensions, least) -> tuple[int, ...]:
-    try:
-        values = tuple(value)
-    except (TypeError, ValueError, RuntimeError):  # one number, of a tensor maybe
-        values = (value,) * (dimensions or 1)
-    values = tuple(whole(name, value) for value in values)
-    if not values or dimensions not in (None, len(values)):
-        raise ValueError(
-            f"{name}={value!r} has {len(values)} numbers; it needs one for each of {dimensions} dimensions"
-        )
-    if min(values) < least:
-        raise ValueError(f"{name}={value!r} is below {least}")
-    return values
-
-
-def whole(name: str, value, what="a whole number") -> int:
-    """A whole number as an int; ``what`` says which it should have been."""
-    try:
-        return index(value)
-    except (TypeError, ValueError, RuntimeError):  # the latter of tensors
-        raise ValueError(f"{name}={value!r} is not {what}") from None
-
-
-def number(name: str, value) -> float:
-    """A real number as a float, such as Python's, numpy's, or the only entry of a tensor."""
-    try:
-        return float(None if isinstance(value, str | bytes) else value)
-    except (TypeError, ValueError, OverflowError, RuntimeError):
-        raise ValueError(f"{name}={value!r} is not a number") from None
-
-
-def at_least_one(name: str, value) -> int:
-    """How many outputs or inputs a layer has."""
-    value = whole(name, value)
-    if value < 1:
-        raise ValueError(f"{name}={value} is not positive; a layer has at least one output and one input")
-    return value

@@ -28,8 +28,8 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn.parameter import UninitializedParameter
 
-from .bounds import per_dimension, spatial_sizes, whole
-from .weights import as_list, as_mask, as_matrix, as_real, check_choice
+from .bounds import spatial_sizes
+from .checks import as_list, as_mask, as_matrix, as_real, check_choice, per_dimension, whole
 
 __all__ = ["prunable", "LayerGraph", "layer_graph", "stitched_graph", "tree_sizes"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import coo_array
 
+from .checks import as_mask, as_matrix
 from .topology import persistence_diagram, refuse_forest
-from .weights import as_mask, as_matrix
 
 __all__ = ["ripser_diagram", "gudhi_diagram", "cross_check"]
 

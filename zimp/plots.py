@@ -12,8 +12,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.ticker import LogLocator
 from scipy.stats import t as student
 
+from .checks import as_mask, as_matrix
 from .topology import betti_curve, persistence_diagram, spanning_forest
-from .weights import as_mask, as_matrix
 
 __all__ = ["COLORS", "figure", "bipartite", "barcode", "betti", "union_find", "masks", "curve", "interval", "limits"]
 

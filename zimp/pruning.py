@@ -13,10 +13,9 @@ import numpy as np
 import torch
 from torch.nn.utils.prune import BasePruningMethod
 
-from .bounds import whole
+from .checks import as_mask, as_matrix, as_real, check_choice, to_numpy, whole
 from .layers import check_network, layer_graph, prunable_layers
 from .topology import spanning_forest
-from .weights import as_mask, as_matrix, as_real, check_choice, to_numpy
 
 __all__ = [
     "magnitude_mask",

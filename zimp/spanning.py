@@ -23,7 +23,7 @@ import numpy as np
 from scipy.sparse import csr_array, issparse
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
-from .weights import as_mask, as_real, check_matrix_shape, has_bits, is_tensor
+from .checks import as_mask, as_real, check_matrix_shape, has_bits, is_tensor
 
 SMALL = 1024  # weights of a layer that is not worth sampling
 EDGES_PER_NEURON = 4  # to select: with more there is more to sort, with fewer more neurons are left over

@@ -18,9 +18,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .bounds import number
+from .checks import as_mask, check_choice, not_finite, number, to_numpy
 from .spanning import magnitudes, spanning_edges
-from .weights import as_mask, check_choice, not_finite, to_numpy
 
 __all__ = [
     "SpanningForest",

@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 from IPython.display import display
 from matplotlib.figure import Figure
 
-from .weights import as_list
+from .checks import as_list
 
 __all__ = ["explorer"]
 

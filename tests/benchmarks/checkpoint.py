@@ -39,7 +39,7 @@ def measure() -> dict:
         output = Path(folder) / "report.json"
         seconds, memory = _run([sys.executable, "-m", "zimp", "report", str(path), "--quiet", "--json", str(output)])
         found = json.loads(output.read_text(encoding="utf-8"))["reports"][0]
-        importing, idle = _run([sys.executable, "-c", "import zimp.__main__"])
+        importing, idle = _run([sys.executable, "-c", "import zimp.reports.command"])
         return {
             "bytes": path.stat().st_size,
             "layers": len(found["rows"]),

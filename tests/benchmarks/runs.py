@@ -9,7 +9,7 @@ import torch
 from timing import seconds_of, summary
 
 import zimp
-from zimp import imp
+from zimp.lab import imp
 
 SEEDS = 16
 

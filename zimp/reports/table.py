@@ -16,10 +16,11 @@ from joblib import Parallel, delayed
 from scipy.special import zeta
 from tqdm import tqdm
 
-from .bounds import connectivity_density, number, retention_bound, whole
+from ..bounds import connectivity_density, retention_bound
+from ..checks import number, whole
+from ..topology import SpanningForest, forest_and_safe_density, neural_persistence
 from .checkpoints import open_network
 from .layouts import Layer, find_layers
-from .topology import SpanningForest, forest_and_safe_density, neural_persistence
 
 __all__ = ["Report", "report"]
 

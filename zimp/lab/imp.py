@@ -3,127 +3,32 @@
 :func:`zimp.train` keeps pruned weights at zero, :func:`zimp.prune` chooses the next masks, and
 :func:`zimp.iterative_magnitude_pruning` goes round and measures what each level did to the topology of each layer.
 With ``together=True`` the networks of all seeds train in one computation, by :func:`zimp.train_together`; with a folder
-the run can be stopped anywhere and goes on from its last whole level (:mod:`zimp.runs`).
+the run can be stopped anywhere and goes on from its last whole level (:mod:`zimp.lab.resume`).
 """
 
 from __future__ import annotations
 
 import json
-import platform
 import re
-from collections import Counter
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 from tqdm import tqdm
 
+from ..checks import check_count, check_seed
+from ..layers import layer_graph, prunable, prunable_layers
+from ..pruning import check_masks, check_prune_arguments, prune
+from ..topology import neural_persistence, spanning_forest
 from .data import Split
-from .layers import layer_graph, prunable, prunable_layers
-from .pruning import check_masks, check_prune_arguments, prune
-from .replicates import train_together
-from .runs import fingerprint, open_run, write_whole
-from .topology import neural_persistence, spanning_forest
-from .training import TrainingDiverged, accuracy, adam, check_count, check_seed, check_split, train
+from .record import Record, versions
+from .resume import fingerprint, open_run
+from .together import train_together
+from .training import TrainingDiverged, accuracy, adam, check_split, train
 
-__all__ = ["iterative_magnitude_pruning", "Record"]
-
-
-@dataclass
-class Record:
-    """What a run did: one row for each seed and level.
-
-    Attributes
-    ----------
-    config : dict
-        The arguments of the run; of the optimizer its name and the settings of its groups of parameters; and
-        ``threads``, how many torch computed with.
-    versions : dict
-        Of the libraries, of Python and of the platform.
-    rows : list of dict
-        By seed and level: ``seed``, ``level`` (0 is dense), ``kept`` (weights), ``density``, ``train_loss`` (of the
-        last batch), ``validation_accuracy``, ``test_accuracy``, and ``layers``, for each layer a dict of
-
-        * ``kept``: weights left;
-        * ``beta0``: components of the graph that the mask leaves;
-        * ``tree_kept``: share of the spanning forest of the previous level's trained weights that survived the pruning
-          which led to this level (1 at level 0);
-        * ``h0_unchanged``: whether that pruning left the H0 diagram exactly as it was, in the same unit;
-        * ``dense_tree_kept``: share of the spanning tree of the dense trained layer (level 0) that is still there;
-        * ``neural_persistence``: of the trained layer, convention ``"rieck"``, with the network's maximum as scale.
-    """
-
-    config: dict
-    versions: dict
-    rows: list[dict] = field(default_factory=list)
-
-    def curve(self, quantity, layer=None) -> np.ndarray:
-        """One quantity of all rows.
-
-        Parameters
-        ----------
-        quantity : str
-            A key of the rows; with ``layer``, a key of that layer.
-        layer : str, optional
-
-        Returns
-        -------
-        array of shape ``(seeds, levels + 1)``
-
-        Raises
-        ------
-        ValueError
-            For a quantity or a layer that the record does not hold, or if some seeds have fewer levels than others.
-        """
-        levels = Counter(row["seed"] for row in self.rows)
-        if len(set(levels.values())) != 1:
-            raise ValueError("the run stopped before its seeds had equally many levels; read the record's `rows`")
-        try:
-            values = [row[quantity] if layer is None else row["layers"][layer][quantity] for row in self.rows]
-        except KeyError as error:
-            raise ValueError(f"the record holds no {error.args[0]!r}; see help(zimp.Record)") from None
-        return np.array(values).reshape(len(levels), -1)
-
-    def save(self, path):
-        """Write the record to one JSON file; the file appears whole or not at all.
-
-        Parameters
-        ----------
-        path : path
-        """
-        write_whole(path, json.dumps(asdict(self), indent=1, allow_nan=False) + "\n")
-
-    @classmethod
-    def load(cls, path) -> Record:
-        """Read a record that :meth:`save` wrote.
-
-        Parameters
-        ----------
-        path : path
-
-        Returns
-        -------
-        Record
-            Equal to the one that was saved, to the last bit.
-
-        Raises
-        ------
-        ValueError
-            For a file that is no record.
-        """
-        try:
-            record = cls(**json.loads(Path(path).read_text(encoding="utf-8")))
-        except (TypeError, ValueError, RecursionError) as error:  # the last of deeply nested brackets
-            raise ValueError(f"{path} is not a record that zimp saved ({error})") from None
-        parts = record.config, record.versions, record.rows
-        if [type(part) for part in parts] != [dict, dict, list] or any(type(row) is not dict for row in record.rows):
-            raise ValueError(f"{path} is not a record that zimp saved (its parts are of other types)")
-        return record
+__all__ = ["iterative_magnitude_pruning"]
 
 
 def iterative_magnitude_pruning(
@@ -553,14 +458,3 @@ def _plain(config) -> dict:
     return json.loads(
         json.dumps(config, default=lambda value: float(value) if hasattr(value, "__float__") else repr(value))
     )
-
-
-def versions() -> dict[str, str]:
-    """What a result may depend on besides its configuration."""
-    return {
-        "zimp": version("zimp"),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-    }

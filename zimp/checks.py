@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from operator import index
 
 import numpy as np
 from scipy.sparse import issparse
@@ -120,3 +121,59 @@ def check_choice(name: str, value, choices):
     """One of a few words."""
     if not (isinstance(value, str) and value in choices):
         raise ValueError(f"{name}={value!r} is unknown; it is one of {', '.join(map(repr, choices))}")
+
+
+def per_dimension(name: str, value, dimensions, least) -> tuple[int, ...]:
+    try:
+        values = tuple(value)
+    except (TypeError, ValueError, RuntimeError):  # one number, of a tensor maybe
+        values = (value,) * (dimensions or 1)
+    values = tuple(whole(name, value) for value in values)
+    if not values or dimensions not in (None, len(values)):
+        raise ValueError(
+            f"{name}={value!r} has {len(values)} numbers; it needs one for each of {dimensions} dimensions"
+        )
+    if min(values) < least:
+        raise ValueError(f"{name}={value!r} is below {least}")
+    return values
+
+
+def whole(name: str, value, what="a whole number") -> int:
+    """A whole number as an int; ``what`` says which it should have been."""
+    try:
+        return index(value)
+    except (TypeError, ValueError, RuntimeError):  # the latter of tensors
+        raise ValueError(f"{name}={value!r} is not {what}") from None
+
+
+def number(name: str, value) -> float:
+    """A real number as a float, such as Python's, numpy's, or the only entry of a tensor."""
+    try:
+        return float(None if isinstance(value, str | bytes) else value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        raise ValueError(f"{name}={value!r} is not a number") from None
+
+
+def at_least_one(name: str, value) -> int:
+    """How many outputs or inputs a layer has."""
+    value = whole(name, value)
+    if value < 1:
+        raise ValueError(f"{name}={value} is not positive; a layer has at least one output and one input")
+    return value
+
+
+def check_seed(seed, name="seed") -> int:
+    """A seed as an int, of at most as many bits as torch takes."""
+    seed = check_count(name, seed, 0)
+    if seed >= 2**63:
+        raise ValueError(f"{name}={seed} has more than 63 bits, which torch does not take")
+    return seed
+
+
+def check_count(name, value, least=1) -> int:
+    """A count as an int, of at least ``least``."""
+    what = f"a whole number of at least {least}"
+    count = whole(name, value, what)
+    if count < least:
+        raise ValueError(f"{name}={value!r} is not {what}")
+    return count

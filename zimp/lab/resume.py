@@ -20,15 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    import msvcrt
+from .record import write_whole
 
-__all__ = ["Level", "RunFolder", "open_run", "fingerprint", "write_whole"]
+__all__ = ["Level", "RunFolder", "open_run", "fingerprint"]
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def open_run(folder, arguments):
     Examples
     --------
     >>> import tempfile, torch
-    >>> from zimp.runs import open_run
+    >>> from zimp.lab.resume import open_run
     >>> with tempfile.TemporaryDirectory() as folder, open_run(folder, {"levels": 3}) as run:
     ...     run.write("seed_0", 0, {"0": {"weights": {"fc": torch.ones(2, 3)}}}, rows=[], versions={})
     ...     level = run.newest("seed_0")
@@ -89,16 +87,14 @@ def open_run(folder, arguments):
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"folder={str(folder)!r} is a file; a run needs a folder of its own")
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "ab") as file:
-        try:
-            if os.name == "nt":
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            raise RuntimeError(
-                f"another run is at work in {folder}; wait for its end, or give this one a folder of its own"
-            ) from None
+    lock = FileLock(folder / "lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise RuntimeError(
+            f"another run is at work in {folder}; wait for its end, or give this one a folder of its own"
+        ) from None
+    with lock:
         for unfinished in folder.glob("*.part"):  # of a run that was killed
             unfinished.unlink()
         run = RunFolder(folder, arguments)
@@ -213,7 +209,7 @@ def fingerprint(tensors) -> str:
     Examples
     --------
     >>> import torch
-    >>> from zimp.runs import fingerprint
+    >>> from zimp.lab.resume import fingerprint
     >>> fingerprint({"a": torch.zeros(2)}) == fingerprint({"a": torch.tensor([0.0, -0.0])})
     False
     """
@@ -222,40 +218,3 @@ def fingerprint(tensors) -> str:
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return found.hexdigest()[:16]
-
-
-def write_whole(path, content):
-    """Write a file such that it appears whole or not at all: a full disk leaves what stood there before.
-
-    Parameters
-    ----------
-    path : path
-    content : str or bytes
-
-    Examples
-    --------
-    >>> import os, tempfile
-    >>> from zimp.runs import write_whole
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_whole(f"{folder}/notes.txt", "whole")
-    ...     os.listdir(folder)
-    ['notes.txt']
-    """
-    path = Path(path)
-    temporary = path.with_name(path.name + ".part")
-    try:
-        if isinstance(content, bytes):
-            temporary.write_bytes(content)
-        else:
-            temporary.write_text(content, encoding="utf-8")
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())  # or else the name might reach the disk before the content
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    if os.name == "posix":  # elsewhere a folder cannot be opened
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .weights import check_choice
+from ..checks import check_choice
 
 __all__ = ["Split", "Data", "load_data"]
 

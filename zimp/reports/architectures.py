@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from .models import lenet_300_100
+from ..lab.models import lenet_300_100
 
 __all__ = ["ARCHITECTURES", "Architecture"]
 
@@ -30,7 +30,7 @@ class Architecture(NamedTuple):
         Examples
         --------
         >>> import zimp
-        >>> from zimp.architectures import ARCHITECTURES
+        >>> from zimp.reports.architectures import ARCHITECTURES
         >>> sizes = zimp.tree_sizes(ARCHITECTURES["VGG-16"].on_meta())
         >>> sum(weights for weights, _ in sizes.values())
         138344128

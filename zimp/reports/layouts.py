@@ -22,9 +22,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse import csr_array
 
+from ..checks import as_mask, to_numpy
+from ..layers import LayerGraph
 from .checkpoints import Entry, Reader
-from .layers import LayerGraph
-from .weights import as_mask, to_numpy
 
 __all__ = ["Layer", "find_layers"]
 
@@ -144,8 +144,8 @@ def find_layers(entries: Mapping[str, Entry]) -> tuple[list[Layer], dict[str, st
 
     Examples
     --------
-    >>> from zimp.checkpoints import Entry
-    >>> from zimp.layouts import find_layers
+    >>> from zimp.reports.checkpoints import Entry
+    >>> from zimp.reports.layouts import find_layers
     >>> entries = {"attn.in_proj_weight": Entry((12, 4), "float32"), "attn.in_proj_bias": Entry((12,), "float32")}
     >>> layers, left_out = find_layers(entries)
     >>> [(layer.part, layer.shape) for layer in layers]

@@ -1,7 +1,7 @@
 """The sweeps behind the book's measurements: every method with every seed, kept as one small file each.
 
-``python -m zimp.experiments`` reruns them all, ``python -m zimp.experiments levels_conv --jobs 2`` one of them. A sweep
-is one line of ``SWEEPS``. There are two kinds:
+``python -m zimp sweep`` reruns them all, ``python -m zimp sweep levels_conv --jobs 2`` one of them. A sweep is one line
+of ``SWEEPS``. There are two kinds:
 
 * *one shot*: train once, then prune to each of many densities, and count what is left of the spanning tree. The methods
   are what the weights are: trained, the same shuffled, the initial ones; and the trained tree under a random mask.
@@ -12,15 +12,13 @@ is one line of ``SWEEPS``. There are two kinds:
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
 import platform
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from threading import Lock
 
@@ -30,13 +28,13 @@ from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
 from tqdm import tqdm
 
+from ..layers import layer_graph, prunable, tree_sizes
+from ..pruning import check_rate, magnitude_mask, prune, random_mask, share_left, topological_mask
+from ..topology import count_components, safe_density, spanning_forest
 from .data import load_data
-from .imp import Record, Replicate, check_settings, level_by_level, versions
-from .layers import layer_graph, prunable, tree_sizes
+from .imp import Replicate, check_settings, level_by_level
 from .models import lenet_300_100, small_conv
-from .pruning import check_rate, magnitude_mask, prune, random_mask, share_left, topological_mask
-from .runs import write_whole
-from .topology import count_components, safe_density, spanning_forest
+from .record import Record, load_json, versions, write_whole
 from .training import adam, train
 
 __all__ = ["NETWORKS", "RULES", "SWEEPS", "Sweep", "Results", "run", "topological_sizes"]
@@ -182,14 +180,10 @@ class Results:
         ValueError
             For a file that holds no results.
         """
-        try:
-            results = cls(**json.loads(Path(path).read_text(encoding="utf-8")))
-        except (TypeError, ValueError, RecursionError) as error:  # the last of deeply nested brackets
-            raise ValueError(f"{path} holds no results of a sweep ({error})") from None
-        parts = results.sweep, results.made, results.values
-        if any(type(part) is not dict for part in (*parts, *(parts[-1] if type(parts[-1]) is dict else {}).values())):
-            raise ValueError(f"{path} holds no results of a sweep (its parts are of other types)")
-        return results
+        return load_json(
+            cls, "results of a sweep", path,
+            sweep=(dict, object), fingerprint=(str, str), made=(dict, object), values=(dict, dict),
+        )  # fmt: skip
 
 
 def run(sweep, *, jobs=1, together=False, progress=False) -> Results:
@@ -232,7 +226,7 @@ def run(sweep, *, jobs=1, together=False, progress=False) -> Results:
 
     Examples
     --------
-    >>> from zimp import experiments
+    >>> from zimp.lab import experiments
     >>> sweep = experiments.Sweep("mlp", ("magnitude", "topological"), levels=2, steps=20, seeds=(0, 1))
     >>> experiments.run(sweep).curve("topological", "kept").tolist()
     [[50200, 40160, 32128], [50200, 40160, 32128]]
@@ -295,7 +289,7 @@ def topological_sizes(model, levels, rate=0.2) -> list[dict[str, int]]:
     Examples
     --------
     >>> import zimp
-    >>> from zimp import experiments
+    >>> from zimp.lab import experiments
     >>> experiments.topological_sizes(zimp.lenet_300_100(64), levels=20)[-1]
     {'fc1.weight': 363, 'fc2.weight': 399, 'output.weight': 109}
     """
@@ -395,35 +389,3 @@ def _share(masks, sizes) -> float:
 def _same_share(masks, sizes) -> dict[str, int]:
     share = _share(masks, sizes)
     return {name: round(share * int(mask.sum())) for name, mask in masks.items()}
-
-
-def main():
-    """Rerun sweeps from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m zimp.experiments", description="Rerun the sweeps of the book.")
-    parser.add_argument("sweeps", nargs="*", metavar="SWEEP", help=f"which; default: all of {', '.join(SWEEPS)}")
-    parser.add_argument("--seeds", type=int, help="number of seeds, from 0 on; default: that of each sweep")
-    parser.add_argument("--jobs", type=int, default=1, help="processes to use at a time; default: 1")
-    parser.add_argument("--together", action="store_true", help="train methods and seeds of a sweep of levels at once")
-    parser.add_argument("--output", type=Path, default=Path("book/results"), help="folder; default: %(default)s")
-    arguments = parser.parse_args()
-    if arguments.seeds is not None and arguments.seeds < 1:
-        parser.error(f"--seeds {arguments.seeds} is not a number of seeds, at least 1")
-    for name in arguments.sweeps:
-        if name not in SWEEPS:
-            parser.error(f"no sweep {name!r}; there are {', '.join(SWEEPS)}")
-    for name in arguments.sweeps or SWEEPS:
-        sweep = SWEEPS[name]
-        if arguments.seeds is not None:
-            sweep = replace(sweep, seeds=tuple(range(arguments.seeds)))
-        print(f"{name}: {len(sweep.methods)} methods, {len(sweep.seeds)} seeds, {sweep.levels} levels")
-        try:
-            results = run(sweep, jobs=arguments.jobs, together=arguments.together, progress=True)
-        except BaseException as error:
-            if any(error.results.values.values()):
-                error.results.save(arguments.output / f"{name}.stopped.json")
-            raise
-        results.save(arguments.output / f"{name}.json")
-
-
-if __name__ == "__main__":
-    import_module("zimp.experiments").main()  # not as __main__, whose functions would be sent to workers piece by piece

@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from .bounds import at_least_one
+from ..checks import at_least_one
 
 __all__ = ["lenet_300_100", "small_conv"]
 

@@ -17,19 +17,18 @@ import torch
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import cross_entropy
 
-from .layers import places, prunable
-from .pruning import check_masks
+from ..checks import as_list, check_seed
+from ..layers import places, prunable
+from ..pruning import check_masks
 from .training import (
     SUBNORMALS_EVERY,
     TrainingDiverged,
     adam,
     batches,
-    check_seed,
     check_trainable,
     check_training,
     drop_subnormals,
 )
-from .weights import as_list
 
 __all__ = ["train_together"]
 

@@ -12,9 +12,9 @@ from itertools import islice
 import torch
 from torch.nn.functional import cross_entropy
 
-from .bounds import whole
-from .layers import check_network, prunable
-from .pruning import check_masks
+from ..checks import check_count, check_seed
+from ..layers import check_network, prunable
+from ..pruning import check_masks
 
 __all__ = ["train", "accuracy", "adam", "TrainingDiverged"]
 
@@ -249,20 +249,3 @@ def check_trainable(model, split):
         # Of those the fused Adam writes beyond the memory that there is.
         if any(stride == 0 and size > 1 for stride, size in zip(weight.stride(), weight.shape)):
             raise ValueError(f"{name} holds one number at several places, as after expand(); clone it first")
-
-
-def check_seed(seed, name="seed") -> int:
-    """A seed as an int, of at most as many bits as torch takes."""
-    seed = check_count(name, seed, 0)
-    if seed >= 2**63:
-        raise ValueError(f"{name}={seed} has more than 63 bits, which torch does not take")
-    return seed
-
-
-def check_count(name, value, least=1) -> int:
-    """A count as an int, of at least ``least``."""
-    what = f"a whole number of at least {least}"
-    count = whole(name, value, what)
-    if count < least:
-        raise ValueError(f"{name}={value!r} is not {what}")
-    return count

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 from torch.nn.parameter import UninitializedTensorMixin
 
-from .layers import CONVOLUTIONS
+from ..layers import CONVOLUTIONS
 
 __all__ = ["Entry", "open_network"]
 
@@ -86,7 +86,7 @@ def open_network(network) -> SafetensorsFile | TorchFile | Shards | Module:
     Examples
     --------
     >>> import zimp
-    >>> from zimp.checkpoints import open_network
+    >>> from zimp.reports.checkpoints import open_network
     >>> network = open_network(zimp.lenet_300_100())
     >>> network.entries["fc1.weight"].shape
     (300, 784)

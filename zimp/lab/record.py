@@ -1,0 +1,185 @@
+"""What a run leaves: its record, the versions it was made with, and files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["Record", "load_json", "versions", "write_whole"]
+
+
+@dataclass
+class Record:
+    """What a run did: one row for each seed and level.
+
+    Attributes
+    ----------
+    config : dict
+        The arguments of the run; of the optimizer its name and the settings of its groups of parameters; and
+        ``threads``, how many torch computed with.
+    versions : dict
+        Of the libraries, of Python and of the platform.
+    rows : list of dict
+        By seed and level: ``seed``, ``level`` (0 is dense), ``kept`` (weights), ``density``, ``train_loss`` (of the
+        last batch), ``validation_accuracy``, ``test_accuracy``, and ``layers``, for each layer a dict of
+
+        * ``kept``: weights left;
+        * ``beta0``: components of the graph that the mask leaves;
+        * ``tree_kept``: share of the spanning forest of the previous level's trained weights that survived the pruning
+          which led to this level (1 at level 0);
+        * ``h0_unchanged``: whether that pruning left the H0 diagram exactly as it was, in the same unit;
+        * ``dense_tree_kept``: share of the spanning tree of the dense trained layer (level 0) that is still there;
+        * ``neural_persistence``: of the trained layer, convention ``"rieck"``, with the network's maximum as scale.
+    """
+
+    config: dict
+    versions: dict
+    rows: list[dict] = field(default_factory=list)
+
+    def curve(self, quantity, layer=None) -> np.ndarray:
+        """One quantity of all rows.
+
+        Parameters
+        ----------
+        quantity : str
+            A key of the rows; with ``layer``, a key of that layer.
+        layer : str, optional
+
+        Returns
+        -------
+        array of shape ``(seeds, levels + 1)``
+
+        Raises
+        ------
+        ValueError
+            For a quantity or a layer that the record does not hold, or if some seeds have fewer levels than others.
+        """
+        levels = Counter(row["seed"] for row in self.rows)
+        if len(set(levels.values())) != 1:
+            raise ValueError("the run stopped before its seeds had equally many levels; read the record's `rows`")
+        try:
+            values = [row[quantity] if layer is None else row["layers"][layer][quantity] for row in self.rows]
+        except KeyError as error:
+            raise ValueError(f"the record holds no {error.args[0]!r}; see help(zimp.Record)") from None
+        return np.array(values).reshape(len(levels), -1)
+
+    def save(self, path):
+        """Write the record to one JSON file; the file appears whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+        """
+        write_whole(path, json.dumps(asdict(self), indent=1, allow_nan=False) + "\n")
+
+    @classmethod
+    def load(cls, path) -> Record:
+        """Read a record that :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path : path
+
+        Returns
+        -------
+        Record
+            Equal to the one that was saved, to the last bit.
+
+        Raises
+        ------
+        ValueError
+            For a file that is no record.
+        """
+        return load_json(
+            cls, "record of a run", path, config=(dict, object), versions=(dict, object), rows=(list, dict)
+        )
+
+
+def load_json(cls, what, path, **parts):
+    """An object of a class from the JSON file of its attributes.
+
+    Parameters
+    ----------
+    cls : class
+    what : str
+        What the file should hold, in words.
+    path : path
+    **parts : (type, type)
+        Of each attribute its type, and that of the items in it.
+
+    Returns
+    -------
+    cls
+
+    Raises
+    ------
+    ValueError
+        For a file that holds something else.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        if type(content) is not dict or content.keys() != parts.keys():
+            raise ValueError(f"it has not the parts {', '.join(parts)}")
+        for name, (kind, inner) in parts.items():
+            part = content[name]
+            items = part.values() if type(part) is dict else part
+            if type(part) is not kind or kind is not str and not all(isinstance(item, inner) for item in items):
+                raise ValueError(f"its {name} is of another type")
+    except (ValueError, RecursionError) as error:  # the last of deeply nested brackets
+        raise ValueError(f"{path} holds no {what} ({error})") from None
+    return cls(**content)
+
+
+def versions() -> dict[str, str]:
+    """What a result may depend on besides its configuration."""
+    return {
+        "zimp": version("zimp"),
+        "torch": version("torch"),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+
+
+def write_whole(path, content):
+    """Write a file such that it appears whole or not at all: a full disk leaves what stood there before.
+
+    Parameters
+    ----------
+    path : path
+    content : str or bytes
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from zimp.lab.record import write_whole
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_whole(f"{folder}/notes.txt", "whole")
+    ...     os.listdir(folder)
+    ['notes.txt']
+    """
+    path = Path(path)
+    temporary = path.with_name(path.name + ".part")
+    try:
+        if isinstance(content, bytes):
+            temporary.write_bytes(content)
+        else:
+            temporary.write_text(content, encoding="utf-8")
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())  # or else the name might reach the disk before the content
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
