@@ -23,7 +23,7 @@ import numpy as np
 from scipy.sparse import csr_array, issparse
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
-from .checks import as_mask, as_real, check_matrix_shape, has_bits, is_tensor
+from .checks import Layer
 
 SMALL = 1024  # weights of a layer that is not worth sampling
 EDGES_PER_NEURON = 4  # to select: with more there is more to sort, with fewer more neurons are left over
@@ -37,51 +37,16 @@ FORMATS = {  # of a float: the whole numbers of its size, and the bits of infini
 }
 
 
-def magnitudes(weights, mask=None) -> Magnitudes:
-    """The keys of a layer, whatever it comes as; whether they are finite is still to be checked."""
-    if issparse(weights):
-        return _stored_magnitudes(weights, mask)
-    if is_tensor(weights) and has_bits(weights) and str(weights.dtype).removeprefix("torch.") in FORMATS:
-        check_matrix_shape(weights.shape)
-        return _tensor_magnitudes(weights.detach(), mask)
-    weights = as_real(weights)
-    check_matrix_shape(weights.shape)
-    form = weights.dtype.name
-    weights = weights.astype(form, copy=False)  # where bytes are in another order
-    return _matrix_magnitudes(weights.view(FORMATS[form][0]), form, as_mask(mask, weights.shape))
-
-
-def _matrix_magnitudes(bits, form, mask) -> Magnitudes:
+def magnitudes(layer: Layer) -> Magnitudes:
+    """The keys of a layer; whether they are finite is still to be checked."""
+    values, form = layer.values, layer.form
+    if issparse(values):
+        rows = np.repeat(np.arange(values.shape[0], dtype=np.int64), np.diff(values.indptr))
+        edges = rows * values.shape[1] + values.indices
+        return StoredMagnitudes(values.data.view(FORMATS[form][0]), form, values.shape, edges)
+    bits = values.view(FORMATS[form][0])
     by_columns = abs(bits.strides[0]) < abs(bits.strides[1])
-    return (TransposedMagnitudes if by_columns else Magnitudes)(bits, form, mask)
-
-
-def _tensor_magnitudes(weights, mask) -> Magnitudes:
-    import torch
-
-    form = str(weights.dtype).removeprefix("torch.")
-    bits = weights.resolve_neg().view(getattr(torch, FORMATS[form][0]))
-    if weights.device.type == "cpu":
-        return _matrix_magnitudes(bits.numpy(force=True), form, as_mask(mask, weights.shape))
-    plain = is_tensor(mask) and has_bits(mask) and mask.dtype == torch.bool and mask.shape == weights.shape
-    if mask is not None and not plain:
-        mask = torch.from_numpy(as_mask(mask, weights.shape))
-    return DeviceMagnitudes(bits, form, None if mask is None else mask.to(weights.device))
-
-
-def _stored_magnitudes(weights, mask) -> StoredMagnitudes:
-    if mask is not None:
-        raise ValueError("mask was given together with a sparse array; its stored entries are the edges already")
-    if weights.ndim != 2 or 0 in weights.shape:
-        raise ValueError(f"weights have shape {weights.shape}; a layer is a non-empty matrix (outputs, inputs)")
-    weights = csr_array(weights)
-    if not weights.has_canonical_format:
-        raise ValueError("the sparse array has entries twice or out of order; call its sum_duplicates() first")
-    data = as_real(weights.data)
-    rows = np.repeat(np.arange(weights.shape[0], dtype=np.int64), np.diff(weights.indptr))
-    form = data.dtype.name
-    bits = data.astype(form, copy=False).view(FORMATS[form][0])
-    return StoredMagnitudes(bits, form, weights.shape, rows * weights.shape[1] + weights.indices)
+    return (TransposedMagnitudes if by_columns else Magnitudes)(bits, form, layer.mask)
 
 
 def spanning_edges(layer: Magnitudes) -> tuple[np.ndarray, np.ndarray]:

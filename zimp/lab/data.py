@@ -71,7 +71,7 @@ def load_data(name="digits", root="data") -> Data:
     if name == "digits":
         return _digits()
     train, test = _torchvision(name, root, train=True), _torchvision(name, root, train=False)
-    order = torch.randperm(len(train.y), generator=torch.Generator().manual_seed(SPLIT_SEED))
+    order = torch.randperm(len(train.y), generator=torch.Generator("cpu").manual_seed(SPLIT_SEED), device="cpu")
     validation, rest = order[:HELD_OUT], order[HELD_OUT:]
     return Data(name, Split(train.x[rest], train.y[rest]), Split(train.x[validation], train.y[validation]), test)
 
@@ -104,6 +104,37 @@ def _torchvision(name, root, train) -> Split:
                 f"data set {name!r} is not in {root!r} and could not be downloaded ({error}); "
                 f"where there is no network, put torchvision's files for {TORCHVISION[name]} there"
             ) from error
-    x = torch.as_tensor(dataset.data)
+    x = torch.as_tensor(dataset.data, device="cpu")
     x = x.unsqueeze(1) if x.ndim == 3 else x.permute(0, 3, 1, 2)
-    return Split(x.float() / 255, torch.as_tensor(dataset.targets).long())
+    return Split(x.float() / 255, torch.as_tensor(dataset.targets, device="cpu").long())
+
+
+def check_data(data) -> Data:
+    """A data set as :class:`Data`, whose splits have images and labels."""
+    splits = [getattr(data, part, None) for part in Data._fields[1:]]
+    if any(split is None for split in splits) or not hasattr(data, "name"):
+        raise ValueError(
+            f"data is a {type(data).__name__}, not a zimp.Data; make one of tensors: "
+            "zimp.Data(name, zimp.Split(x, y), validation, test)"
+        )
+    for part, split in zip(Data._fields[1:], splits):
+        check_split(split, f"data.{part}")
+    return Data(data.name, *(Split(split.x, split.y) for split in splits))
+
+
+def check_split(split, name="split"):
+    """Images, and a label for each."""
+    x, y = getattr(split, "x", None), getattr(split, "y", None)
+    if x is None or y is None:
+        raise ValueError(f"{name} is a {type(split).__name__}, not a zimp.Split of two tensors, images and labels")
+    for part, value in (("x", x), ("y", y)):
+        if not isinstance(value, Tensor):
+            raise ValueError(
+                f"{name}.{part} is a {type(value).__name__}, not a tensor; make it one by torch.from_numpy or the like"
+            )
+    if x.ndim == 0 or len(x) == 0 or y.shape != (len(x),):
+        raise ValueError(f"{name} has images {tuple(x.shape)} and labels {tuple(y.shape)}; each image has one label")
+    if y.dtype != torch.int64:
+        raise ValueError(f"{name} has labels of {y.dtype}; they are whole numbers: y.long()")
+    if not y.is_meta and y.min() < 0:
+        raise ValueError(f"{name} has the label {y.min().item()}; classes are counted from 0 on")

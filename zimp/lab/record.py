@@ -22,16 +22,19 @@ class Record:
     Attributes
     ----------
     config : dict
-        The arguments of the run; of the optimizer its name and the settings of its groups of parameters; and
-        ``threads``, how many torch computed with.
+        The arguments of the run; of the optimizer its name and the settings of its groups of parameters;
+        ``not_pruned``, by name how many numbers the matrices hold that pruning leaves alone, such as embeddings; and
+        ``threads``, how many torch computed with, a list if a run that was stopped went on with another number.
     versions : dict
         Of the libraries, of Python and of the platform.
     rows : list of dict
-        By seed and level: ``seed``, ``level`` (0 is dense), ``kept`` (weights), ``density``, ``train_loss`` (of the
-        last batch), ``validation_accuracy``, ``test_accuracy``, and ``layers``, for each layer a dict of
+        By seed and level: ``seed``, ``level`` (0 is dense), ``kept`` (weights), ``density`` (of the weights that can be
+        pruned), ``train_loss`` (of the last batch), ``validation_accuracy``, ``test_accuracy``, ``on_level`` (what that
+        function returned, if it did), and ``layers``, for each layer a dict of
 
         * ``kept``: weights left;
         * ``beta0``: components of the graph that the mask leaves;
+        * ``isolated``: neurons without any edge among them;
         * ``tree_kept``: share of the spanning forest of the previous level's trained weights that survived the pruning
           which led to this level (1 at level 0);
         * ``h0_unchanged``: whether that pruning left the H0 diagram exactly as it was, in the same unit;
@@ -67,8 +70,39 @@ class Record:
         try:
             values = [row[quantity] if layer is None else row["layers"][layer][quantity] for row in self.rows]
         except KeyError as error:
-            raise ValueError(f"the record holds no {error.args[0]!r}; see help(zimp.Record)") from None
+            layers = [name for name, facts in self.rows[0]["layers"].items() if layer is None and quantity in facts]
+            raise ValueError(
+                f"the record holds no {error.args[0]!r}"
+                + (f" of the network; give a layer: {', '.join(layers)}" if layers else "; see help(zimp.Record)")
+            ) from None
         return np.array(values).reshape(len(levels), -1)
+
+    def table(self) -> list[dict]:
+        """All that was measured, flat: one dict for each seed, level and layer, as ``pandas.DataFrame`` takes them.
+
+        Returns
+        -------
+        list of dict
+            ``seed``, ``level``, ``layer`` and the facts of the layer, ``kept`` and the others; then those of the
+            network: ``network_kept``, ``density``, ``train_loss``, ``validation_accuracy``, ``test_accuracy``.
+
+        Examples
+        --------
+        >>> import zimp
+        >>> record = zimp.iterative_magnitude_pruning(
+        ...     lambda: zimp.lenet_300_100(64), zimp.load_data("digits"), levels=1, steps=5, progress=False
+        ... )
+        >>> [(row["level"], row["layer"], row["kept"], row["network_kept"]) for row in record.table()][:4]
+        [(0, 'fc1.weight', 19200, 50200), (0, 'fc2.weight', 30000, 50200), (0, 'output.weight', 1000, 50200), \
+(1, 'fc1.weight', 15360, 40160)]
+        """
+        network = ("density", "train_loss", "validation_accuracy", "test_accuracy")
+        return [
+            {"seed": row["seed"], "level": row["level"], "layer": layer, **facts, "network_kept": row["kept"]}
+            | {quantity: row[quantity] for quantity in network}
+            for row in self.rows
+            for layer, facts in row["layers"].items()
+        ]
 
     def save(self, path):
         """Write the record to one JSON file; the file appears whole or not at all.

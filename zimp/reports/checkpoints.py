@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 from torch.nn.parameter import UninitializedTensorMixin
 
-from ..layers import CONVOLUTIONS
+from ..layers import kind_of, memory_of
 
 __all__ = ["Entry", "open_network"]
 
@@ -28,17 +28,6 @@ INDEX = ".index.json"
 STATE_DICTS = ("state_dict", "model_state_dict", "model", "module", "network", "net", "weights", "params")
 OPTIMIZER = re.compile(r"optim|scheduler|scaler", re.IGNORECASE)
 PREFIXES = {"BF": "bfloat", "F": "float", "I": "int", "U": "uint", "C": "complex"}  # of dtypes in safetensors files
-MODULE_KINDS = {
-    nn.Embedding: "embedding",
-    nn.EmbeddingBag: "embedding",
-    nn.Linear: "dense",
-    **dict.fromkeys(CONVOLUTIONS, "convolution"),
-    **dict.fromkeys((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), "transposed convolution"),
-    nn.LayerNorm: "norm",
-    nn.RMSNorm: "norm",
-    nn.Bilinear: "bilinear",
-}
-
 Reader = Callable[[str], torch.Tensor]
 
 
@@ -275,8 +264,7 @@ class Module:
             if isinstance(tensor, torch.Tensor):  # and not a layer's extra state
                 owner, _, attribute = name.rpartition(".")
                 layer = layers.get(owner) if attribute in ("weight", "weight_orig") else None
-                kind = next((kind for module, kind in MODULE_KINDS.items() if isinstance(layer, module)), None)
-                self.entries[name] = _entry(tensor, kind=kind, groups=getattr(layer, "groups", None))
+                self.entries[name] = _entry(tensor, kind=kind_of(layer), groups=getattr(layer, "groups", None))
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:
@@ -296,5 +284,5 @@ def _entry(tensor: torch.Tensor, aside=None, **of_layer) -> Entry:
     elif type(tensor) not in (torch.Tensor, nn.Parameter):
         aside = aside or f"of the class {type(tensor).__name__}, which may store its numbers in another way"
     else:
-        memory = tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.stride()
+        memory = memory_of(tensor)
     return Entry(tuple(tensor.shape), dtype, aside, memory, **of_layer)

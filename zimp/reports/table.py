@@ -194,13 +194,13 @@ def _measure(network, layers: list[Layer]) -> list[tuple[SpanningForest, float, 
     with network.reading() as read:
         for layer in layers:
             try:
-                weights, mask = layer.graph(read)
-                forest, safe = forest_and_safe_density(weights, mask)
+                graph = layer.graph(read)
+                forest, safe = forest_and_safe_density(graph)
             except ValueError as error:
                 raise ValueError(f"{network.name}: {layer.name}: {error}") from None
-            kept = layer.size if mask is None else int(mask.count_nonzero())
+            kept = layer.size if graph.mask is None else int(graph.mask.sum())
             if layer.groups > 1:  # a share of the whole matrix, most of which is no weight
-                kept, safe = weights.nnz, round(safe * math.prod(layer.shape)) / layer.size
+                kept, safe = graph.values.nnz, round(safe * math.prod(layer.shape)) / layer.size
             measured.append((forest, safe, kept))
     return measured
 
