@@ -33,12 +33,11 @@ from ..pruning import (
     share_left,
 )
 from ..topology import forest_of, neural_persistence
-from . import training
 from .data import Data, Split, check_data
 from .record import Record, versions
 from .resume import describe, open_run
 from .together import train_together
-from .training import TrainingDiverged, accuracy, adam, check_trained, hold
+from .training import TrainingDiverged, accuracy, adam, check_trained, hold, train
 
 __all__ = ["iterative_magnitude_pruning"]
 
@@ -319,7 +318,7 @@ class Plan:
                 trained = [self._train_own(one, start, snapshot_at) for one in replicates]
             elif len(replicates) == 1:
                 one = replicates[0]
-                trained = [training.train(one.model, one.masks, self.data.train, seed=one.seed, **settings)]
+                trained = [train(one.model, one.masks, self.data.train, seed=one.seed, **settings)]
             else:
                 models, masks, seeds = zip(*((one.model, one.masks, one.seed) for one in replicates))
                 trained = train_together(models, masks, self.data.train, seeds=seeds, **settings)

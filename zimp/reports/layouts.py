@@ -20,7 +20,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from .. import checks
+from ..checks import Layer as Graph
+from ..checks import as_layer, as_weight
 from ..layers import layout, weight_graph
 from .checkpoints import Entry, Reader
 
@@ -91,12 +92,12 @@ class Layer:
         """Number of weights, existing or not."""
         return math.prod(self.shape) // self.groups
 
-    def graph(self, read: Reader) -> checks.Layer:
+    def graph(self, read: Reader) -> Graph:
         """The layer as a graph, without a copy of the tensor that ``read`` gives."""
         weight, mask = read(self.tensor), None if self.mask is None else read(self.mask)
         if self.groups == 1:
-            return checks.as_layer(self._matrix(weight), None if mask is None else self._matrix(mask))
-        graph = weight_graph(*checks.as_weight(weight, mask), self.groups)
+            return as_layer(self._matrix(weight), None if mask is None else self._matrix(mask))
+        graph = weight_graph(*as_weight(weight, mask), self.groups)
         return graph._replace(values=graph.values.T.tocsr()) if self.transposed else graph
 
     def _matrix(self, tensor):
