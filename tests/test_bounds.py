@@ -111,6 +111,11 @@ def test_no_block_next_to_that_of_the_retention_bound_is_smaller(m, n, share):
         assert a * min(neurons - 1 - a, max(m, n)) < kept  # with one fewer there is no room
 
 
+def test_a_density_for_the_number_of_weights_kept_is_named():
+    with pytest.raises(ValueError, match=r"kept=0\.05 is not a whole number; .* leaves round\(d \* m \* n\) of them"):
+        zimp.retention_bound(0.05, 300, 784)
+
+
 # The other bounds for sizes beyond all floats
 
 
