@@ -130,7 +130,7 @@ def open_run(folder, arguments):
     if folder is None:
         yield Nowhere()
         return
-    folder = Path(folder)
+    folder, known = Path(folder), arguments()  # which refuses what no folder can keep, before there is one
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"folder={str(folder)!r} is a file; a run needs a folder of its own")
     folder.mkdir(parents=True, exist_ok=True)
@@ -144,7 +144,7 @@ def open_run(folder, arguments):
     with lock:
         for unfinished in folder.glob("*.part"):  # of a run that was killed
             unfinished.unlink()
-        run = RunFolder(folder, arguments())
+        run = RunFolder(folder, known)
         run.check()
         yield run
 
