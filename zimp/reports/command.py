@@ -170,7 +170,7 @@ def _inputs(files: list[str]) -> dict[str, str]:
             with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
                 # what is wrong with an index is said when it is read
                 shards = json.loads(Path(file).read_text(encoding="utf-8"))["weight_map"].values()
-                inputs |= {str(Path(file).parent / shard): f"a shard of {file}" for shard in sorted(set(shards))}
+                inputs |= {str(Path(file).parent / str(shard)): f"a shard of {file}" for shard in shards}
     return inputs | dict.fromkeys(files, "one of the files to read")
 
 
