@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
+import stat
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np  # late, below: who only writes files, such as the command line, need not wait for it
 
-__all__ = ["Record", "load_json", "versions", "write_whole"]
+__all__ = ["Record", "check_writable", "load_json", "versions", "write_whole"]
 
 
 @dataclass
@@ -64,6 +68,8 @@ class Record:
         ValueError
             For a quantity or a layer that the record does not hold, or if some seeds have fewer levels than others.
         """
+        import numpy as np
+
         levels = Counter(row["seed"] for row in self.rows)
         if len(set(levels.values())) != 1:
             raise ValueError("the run stopped before its seeds had equally many levels; read the record's `rows`")
@@ -176,7 +182,7 @@ def versions() -> dict[str, str]:
     return {
         "zimp": version("zimp"),
         "torch": version("torch"),
-        "numpy": np.__version__,
+        "numpy": version("numpy"),
         "python": platform.python_version(),
         "platform": platform.platform(),
     }
@@ -185,10 +191,18 @@ def versions() -> dict[str, str]:
 def write_whole(path, content):
     """Write a file such that it appears whole or not at all: a full disk leaves what stood there before.
 
+    A link stays, and what it leads to is written. A file that is replaced keeps its permissions. What is no file but
+    can be written to, such as a device or a pipe, is written to.
+
     Parameters
     ----------
     path : path
     content : str or bytes
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
 
     Examples
     --------
@@ -199,15 +213,20 @@ def write_whole(path, content):
     ...     os.listdir(folder)
     ['notes.txt']
     """
-    path = Path(path)
-    temporary = path.with_name(path.name + ".part")
+    content = content if isinstance(content, bytes) else content.encode("utf-8")
+    mode = _mode(path)
+    if mode is not None and not stat.S_ISREG(mode):
+        with open(path, "wb") as file:  # a folder raises
+            file.write(content)
+        return
+    path = Path(os.path.realpath(path))
+    temporary = _beside(path)
     try:
-        if isinstance(content, bytes):
-            temporary.write_bytes(content)
-        else:
-            temporary.write_text(content, encoding="utf-8")
+        temporary.write_bytes(content)
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())  # or else the name might reach the disk before the content
+        if mode is not None:
+            os.chmod(temporary, stat.S_IMODE(mode))
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -217,3 +236,50 @@ def write_whole(path, content):
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def check_writable(path):
+    """Whether :func:`write_whole` can write a file, found out before the work whose result it holds.
+
+    Parameters
+    ----------
+    path : path
+
+    Raises
+    ------
+    OSError
+        If it cannot.
+
+    Examples
+    --------
+    >>> from zimp.lab.record import check_writable
+    >>> check_writable("no/such/folder/notes.txt")
+    Traceback (most recent call last):
+    FileNotFoundError: [Errno 2] No such file or directory: 'no/such/folder/notes.txt'
+    """
+    mode = _mode(path)
+    if mode is not None:
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    if mode is None or stat.S_ISREG(mode):
+        probe = _beside(Path(os.path.realpath(path)))
+        try:
+            open(probe, "xb").close()
+            probe.unlink()
+        except OSError as error:
+            raise type(error)(error.errno, error.strerror, str(path)) from None
+
+
+def _mode(path) -> int | None:
+    """Kind and permissions of what a path leads to, or None if there is nothing."""
+    try:
+        return os.stat(path).st_mode
+    except FileNotFoundError:
+        return None
+
+
+def _beside(path: Path) -> Path:
+    """A name in the same folder that no file has, and that is not too long if that of the file is not."""
+    return path.with_name(f"{path.name[:32]}.{os.urandom(4).hex()}.part")

@@ -261,7 +261,9 @@ class Module:
         layers = dict(model.named_modules(remove_duplicate=False))
         self.entries = {}
         for name, tensor in self._tensors.items():
-            if isinstance(tensor, torch.Tensor):  # and not a layer's extra state
+            if not isinstance(tensor, torch.Tensor):
+                self.entries |= _packed(name, tensor)
+            else:
                 owner, _, attribute = name.rpartition(".")
                 layer = layers.get(owner) if attribute in ("weight", "weight_orig") else None
                 self.entries[name] = _entry(tensor, kind=kind_of(layer), groups=getattr(layer, "groups", None))
@@ -270,6 +272,29 @@ class Module:
     def reading(self) -> Iterator[Reader]:
         """As :meth:`SafetensorsFile.reading`; there is nothing to open."""
         yield self._tensors.__getitem__
+
+
+def _packed(name: str, value) -> dict[str, Entry]:
+    """What a state dict holds besides tensors, such as the weights of a layer that torch has quantised in memory."""
+    extra = name.rpartition(".")[2] == "_extra_state"
+    aside = "in the extra state of a layer" if extra else "quantised in memory: report the network as it was before"
+    try:
+        tensors = list(_unpacked(value))
+    except Exception:  # whatever else torch packs, and does not unpack
+        tensors = []
+    if not tensors and isinstance(value, torch.ScriptObject):
+        return {name: Entry((), "packed", aside)}
+    return {f"{name}.{k}": _entry(tensor, aside) for k, tensor in enumerate(tensors)}
+
+
+def _unpacked(value) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.ScriptObject):
+        value = value.__getstate__()
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _unpacked(part)
 
 
 def _entry(tensor: torch.Tensor, aside=None, **of_layer) -> Entry:

@@ -147,7 +147,8 @@ def report(network, *, density=0.1, jobs=1, progress=False) -> Report:
         raise ValueError(f"{network.name} has no layer to measure ({reasons or 'it is empty'})")
 
     batches = _batches(layers)
-    work = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")(
+    # Named, or else it would be what a surrounding joblib.parallel_config says: a network goes into no other process.
+    work = Parallel(n_jobs=jobs, backend="threading", return_as="generator")(
         delayed(_measure)(network, batch) for batch in batches
     )
     rows, forests = [], []
