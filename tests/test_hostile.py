@@ -300,7 +300,7 @@ def assert_works_or_says_what_is_wrong(call, *arguments, also=()):
         pass
     except ValueError as error:
         raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
-        assert raised_in.parent == PACKAGE, f"this is no error of ours: {error}"
+        assert PACKAGE in raised_in.parents, f"this is no error of ours: {error}"
 
 
 @pytest.mark.parametrize("call", ARGUMENTS.values(), ids=ARGUMENTS)
@@ -546,7 +546,7 @@ def test_deeply_nested_brackets_are_no_record_and_no_results(load, content, tmp_
 )
 def test_parts_of_other_types_are_no_record_and_no_results(load, content, tmp_path):
     (tmp_path / "file.json").write_text(json.dumps(content))
-    with pytest.raises(ValueError, match="its parts are of other types"):
+    with pytest.raises(ValueError, match="its (rows|values) is of another type"):
         load(tmp_path / "file.json")
 
 
