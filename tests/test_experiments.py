@@ -63,6 +63,14 @@ def test_the_stored_results_hold_every_method_quantity_seed_and_level(name):
             assert (results.curve(method, quantity) >= least).all() and (results.curve(method, quantity) <= most).all()
 
 
+# Between the kernels that PyTorch has for different processors the numbers of all ten seeds were seen to differ by at
+# most half of this, within these levels: training amplifies the last bit of a sum.
+MARGINS = {
+    "test_accuracy": 12 / 360, "kept": 16, "beta0": 4, "tree_kept": 0.09, "dense_tree_kept": 0.09, "h0_unchanged": 0,
+    "safe_density": 0.05,
+}  # fmt: skip
+
+
 def assert_a_rerun_agrees(name, levels):
     sweep = SWEEPS[name]
     results, again = stored(name), run(replace(sweep, seeds=sweep.seeds[:1], levels=levels))
@@ -71,13 +79,13 @@ def assert_a_rerun_agrees(name, levels):
             quantity = key.split("/")[-1]
             if quantity == "kept" and not (method == "global" and "/" in key):
                 tolerance = 0
-            else:  # floats that another machine may round otherwise: some test images, edges, and shares of a tree
-                tolerance = {"test_accuracy": 6 / 360, "kept": 5, "beta0": 2}.get(quantity, 0.02)
+            else:
+                tolerance = MARGINS[quantity]
             expected = results.curve(method, key)[0, : len(curve)].tolist()
             assert curve == pytest.approx(expected, rel=0, abs=tolerance), f"{method}, {key}"
 
 
-@pytest.mark.parametrize("name", LEVELS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * ("conv" in name)) for name in LEVELS])
 def test_a_rerun_of_a_seed_and_a_level_of_each_method_agrees_with_what_is_stored(name):
     assert_a_rerun_agrees(name, levels=1)
 
@@ -225,7 +233,12 @@ class AllAtOnce(ThreadingBackend):
     supports_return_generator = False
 
 
-BACKENDS = [("loky", 1), ("loky", 2), ("threading", 3), (AllAtOnce(), 2)]
+BACKENDS = [
+    ("loky", 1),
+    pytest.param("loky", 2, marks=pytest.mark.slow),  # starts processes
+    ("threading", 3),
+    (AllAtOnce(), 2),
+]
 
 
 @pytest.mark.parametrize(("backend", "jobs"), BACKENDS)
@@ -239,7 +252,7 @@ def test_every_backend_gives_what_one_process_gives(methods, backend, jobs):
 
 def test_runs_in_threads_of_one_process_do_not_touch_each_others_random_numbers():
     """Networks begin with numbers of torch's one generator: without taking turns, threads drew each other's."""
-    sweep = replace(TINY, methods=("budget",), levels=0, steps=1, seeds=tuple(range(40)))
+    sweep = replace(TINY, methods=("budget",), levels=0, steps=1, seeds=tuple(range(20)))
     with joblib.parallel_config(backend="threading"):
         in_threads = run(sweep, jobs=4)
     assert in_threads.values == run(sweep).values
@@ -432,10 +445,9 @@ def command(monkeypatch, *arguments):
     return ended.value.code
 
 
-def test_an_unknown_sweep_is_refused_by_the_command():
-    process = subprocess.run([sys.executable, "-m", "zimp", "sweep", "levels"], capture_output=True, text=True)
-    assert process.returncode == 2
-    assert f"no sweep 'levels'; there are {', '.join(SWEEPS)}" in process.stderr
+def test_an_unknown_sweep_is_refused_by_the_command(monkeypatch, capsys):
+    assert command(monkeypatch, "levels") == 2
+    assert f"no sweep 'levels'; there are {', '.join(SWEEPS)}" in capsys.readouterr().err
 
 
 def test_the_command_writes_the_results_of_the_sweeps_that_it_names(monkeypatch, tmp_path, capsys):
@@ -472,6 +484,7 @@ def test_the_command_writes_nothing_when_the_first_run_fails(monkeypatch, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_command_runs_in_several_processes(tmp_path):
     """What it runs has to reach the workers although the module is the program itself."""
     arguments = ["one_shot_mlp", "--seeds", "1", "--jobs", "2", "--output", str(tmp_path)]

@@ -368,6 +368,7 @@ def test_magnitude_pruning_loses_what_topological_pruning_keeps(digits):
     assert losses["topological"] == 0 < losses["magnitude"] < losses["random"]
 
 
+@pytest.mark.slow
 def test_topological_pruning_of_lenet_keeps_h0_at_every_level_down_to_the_bare_tree_for_5_seeds(digits):
     previous = {}
 
