@@ -21,8 +21,8 @@ from torch.nn.utils import parametrizations
 from torch.nn.utils import prune as torch_prune
 
 import zimp
-from zimp.reports.checkpoints import Entry
 from zimp.reports.command import main
+from zimp.reports.checkpoints import Entry
 from zimp.reports.layouts import find_layers
 from zimp.reports.table import full_name
 
