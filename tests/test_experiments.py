@@ -184,6 +184,14 @@ def test_rules_of_magnitude_keep_the_largest_weights(rule, network):
 
 
 @pytest.mark.parametrize("network", NETWORKS)
+def test_the_random_rule_takes_no_notice_of_the_weights(network):
+    for weights, masks, next_masks, _ in levels_of("random", network, levels=2):
+        for name, weight in weights.items():
+            heavy = weight.abs() > weight.abs()[masks[name]].median()
+            assert heavy[next_masks[name]].float().mean() == pytest.approx(0.5, abs=0.15)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("rule", ["topological", "random_tree"])
 def test_rules_of_trees_keep_every_layer_in_one_piece_and_only_one_keeps_h0(rule, network):
     unchanged = []

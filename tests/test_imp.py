@@ -97,6 +97,23 @@ def test_training_changes_the_parameters_in_place(digits):
     assert not any(map(torch.equal, before, weights.values()))
 
 
+def test_training_goes_down_the_gradient_of_the_cross_entropy_batch_by_batch(digits):
+    torch.manual_seed(0)
+    model, by_hand = tiny(), tiny()
+    by_hand.load_state_dict(model.state_dict())
+    sgd = functools.partial(torch.optim.SGD, lr=0.1)
+    loss, snapshot = zimp.train(model, None, digits.train, steps=3, seed=5, batch_size=100, optimizer=sgd)
+    optimizer = sgd(by_hand.parameters())
+    for batch in torch.randperm(1077, generator=torch.Generator().manual_seed(5)).split(100)[:3]:
+        optimizer.zero_grad()
+        expected = nn.functional.cross_entropy(by_hand(digits.train.x[batch]), digits.train.y[batch])
+        expected.backward()
+        optimizer.step()
+    assert loss == pytest.approx(expected.item()) and snapshot is None
+    for trained, same in zip(model.parameters(), by_hand.parameters()):
+        assert torch.allclose(trained, same, atol=1e-6)
+
+
 def test_training_in_two_parts_is_training_in_one(digits):
     """Plain SGD has no memory, so that the batches alone decide: they are those that one training would have seen."""
     torch.manual_seed(0)
