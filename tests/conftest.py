@@ -22,7 +22,19 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(TESTS / "offline"),
 torch.set_num_threads(1)  # networks this small leave threads waiting for each other
 
 settings.register_profile("reproducible", deadline=None, derandomize=True, database=None)
-settings.load_profile("reproducible")
+# The same search, shorter, for the daily run.
+settings.register_profile("quick", settings.get_profile("reproducible"), max_examples=30)
+
+
+def pytest_configure(config):
+    settings.load_profile("quick" if config.option.markexpr == "not slow" else "reproducible")
+
+
+def pytest_collection_modifyitems(items):
+    """What asks for the book or the course waits for it to be built."""
+    for item in items:
+        if {"site", "built"} & set(item.fixturenames):
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from dask.distributed import Client, LocalCluster
 
 from zimp.lab.experiments import Sweep, run
 
+pytestmark = pytest.mark.slow
 SWEEP = Sweep("conv", ("topological", "random_tree"), levels=2, steps=20, seeds=(3, 1, 2))
 
 

@@ -150,6 +150,11 @@ def test_the_splits_of_digits_have_the_classes_in_equal_shares(digits):
         assert (torch.bincount(split.y) - total * len(split.y) / 1797).abs().max() <= 1.5
 
 
+def test_the_split_of_digits_is_that_of_the_stored_results(digits):
+    firsts = [split.y[:10].tolist() for split in digits[1:]]
+    assert firsts == [[7, 8, 9, 6, 7, 1, 7, 4, 0, 3], [5, 0, 5, 9, 7, 1, 8, 1, 9, 2], [7, 6, 3, 7, 7, 3, 2, 8, 9, 3]]
+
+
 def test_the_split_of_digits_is_always_the_same(digits):
     torch.manual_seed(123)
     np.random.seed(123)

@@ -131,11 +131,23 @@ if np.longdouble(0).itemsize > 8:  # not on Windows, and not on Apple's processo
     BAD_LAYERS["long doubles"] = (ONES.astype(np.longdouble),), "real numbers of at most 64 bits"
 
 
-@pytest.mark.parametrize("function", TAKES_WEIGHTS.values(), ids=TAKES_WEIGHTS)
+# Of one parser for matrices and of one for layers of any shape: what passes neither here passes neither elsewhere.
+PARSERS = ["spanning_forest", "magnitude_mask"]
+
+
+@pytest.mark.parametrize("function", PARSERS)
 @pytest.mark.parametrize(("arguments", "message"), BAD_LAYERS.values(), ids=BAD_LAYERS)
-def test_a_layer_is_checked_at_every_door(function, arguments, message):
+def test_a_bad_layer_is_refused_with_what_is_wrong(function, arguments, message):
     with pytest.raises(ValueError, match=message):
-        function(*arguments)
+        TAKES_WEIGHTS[function](*arguments)
+
+
+@pytest.mark.parametrize("function", TAKES_WEIGHTS.keys() - PARSERS)
+@pytest.mark.parametrize("bad", ["NaN", "no inputs", "mask of another shape"])
+def test_a_layer_is_checked_at_every_door(function, bad):
+    arguments, message = BAD_LAYERS[bad]
+    with pytest.raises(ValueError, match=message):
+        TAKES_WEIGHTS[function](*arguments)
 
 
 MATRICES_ONLY = ["spanning_forest", "persistence_diagram", "betti_curve", "neural_persistence", "cross_check"]

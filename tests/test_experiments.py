@@ -15,6 +15,7 @@ from torch import nn
 import zimp
 from zimp.lab import experiments
 from zimp.lab.experiments import NETWORKS, ONE_SHOT, RULES, SWEEPS, Results, Sweep, run
+from zimp.reports.command import main
 
 STORED = Path(__file__).parent.parent / "book" / "results"
 LEVELS = [name for name, sweep in SWEEPS.items() if set(sweep.methods) == set(RULES)]
@@ -62,6 +63,14 @@ def test_the_stored_results_hold_every_method_quantity_seed_and_level(name):
             assert (results.curve(method, quantity) >= least).all() and (results.curve(method, quantity) <= most).all()
 
 
+# Between the kernels that PyTorch has for different processors the numbers of all ten seeds were seen to differ by at
+# most half of this, within these levels: training amplifies the last bit of a sum.
+MARGINS = {
+    "test_accuracy": 12 / 360, "kept": 16, "beta0": 4, "tree_kept": 0.09, "dense_tree_kept": 0.09, "h0_unchanged": 0,
+    "safe_density": 0.05,
+}  # fmt: skip
+
+
 def assert_a_rerun_agrees(name, levels):
     sweep = SWEEPS[name]
     results, again = stored(name), run(replace(sweep, seeds=sweep.seeds[:1], levels=levels))
@@ -70,13 +79,13 @@ def assert_a_rerun_agrees(name, levels):
             quantity = key.split("/")[-1]
             if quantity == "kept" and not (method == "global" and "/" in key):
                 tolerance = 0
-            else:  # floats that another machine may round otherwise: some test images, edges, and shares of a tree
-                tolerance = {"test_accuracy": 6 / 360, "kept": 5, "beta0": 2}.get(quantity, 0.02)
+            else:
+                tolerance = MARGINS[quantity]
             expected = results.curve(method, key)[0, : len(curve)].tolist()
             assert curve == pytest.approx(expected, rel=0, abs=tolerance), f"{method}, {key}"
 
 
-@pytest.mark.parametrize("name", LEVELS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * ("conv" in name)) for name in LEVELS])
 def test_a_rerun_of_a_seed_and_a_level_of_each_method_agrees_with_what_is_stored(name):
     assert_a_rerun_agrees(name, levels=1)
 
@@ -175,6 +184,14 @@ def test_rules_of_magnitude_keep_the_largest_weights(rule, network):
 
 
 @pytest.mark.parametrize("network", NETWORKS)
+def test_the_random_rule_takes_no_notice_of_the_weights(network):
+    for weights, masks, next_masks, _ in levels_of("random", network, levels=2):
+        for name, weight in weights.items():
+            heavy = weight.abs() > weight.abs()[masks[name]].median()
+            assert heavy[next_masks[name]].float().mean() == pytest.approx(0.5, abs=0.15)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("rule", ["topological", "random_tree"])
 def test_rules_of_trees_keep_every_layer_in_one_piece_and_only_one_keeps_h0(rule, network):
     unchanged = []
@@ -224,7 +241,12 @@ class AllAtOnce(ThreadingBackend):
     supports_return_generator = False
 
 
-BACKENDS = [("loky", 1), ("loky", 2), ("threading", 3), (AllAtOnce(), 2)]
+BACKENDS = [
+    ("loky", 1),
+    pytest.param("loky", 2, marks=pytest.mark.slow),  # starts processes
+    ("threading", 3),
+    (AllAtOnce(), 2),
+]
 
 
 @pytest.mark.parametrize(("backend", "jobs"), BACKENDS)
@@ -238,7 +260,7 @@ def test_every_backend_gives_what_one_process_gives(methods, backend, jobs):
 
 def test_runs_in_threads_of_one_process_do_not_touch_each_others_random_numbers():
     """Networks begin with numbers of torch's one generator: without taking turns, threads drew each other's."""
-    sweep = replace(TINY, methods=("budget",), levels=0, steps=1, seeds=tuple(range(40)))
+    sweep = replace(TINY, methods=("budget",), levels=0, steps=1, seeds=tuple(range(20)))
     with joblib.parallel_config(backend="threading"):
         in_threads = run(sweep, jobs=4)
     assert in_threads.values == run(sweep).values
@@ -424,19 +446,21 @@ def test_a_file_without_results_is_refused(content, tmp_path):
 
 
 def command(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["experiments", *map(str, arguments)])
-    experiments.main()
+    """The status with which the command ends."""
+    monkeypatch.setattr(sys, "argv", ["zimp", "sweep", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
 
 
-def test_an_unknown_sweep_is_refused_by_the_command():
-    process = subprocess.run([sys.executable, "-m", "zimp", "sweep", "levels"], capture_output=True, text=True)
-    assert process.returncode == 2
-    assert f"no sweep 'levels'; there are {', '.join(SWEEPS)}" in process.stderr
+def test_an_unknown_sweep_is_refused_by_the_command(monkeypatch, capsys):
+    assert command(monkeypatch, "levels") == 2
+    assert f"no sweep 'levels'; there are {', '.join(SWEEPS)}" in capsys.readouterr().err
 
 
 def test_the_command_writes_the_results_of_the_sweeps_that_it_names(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(experiments, "SWEEPS", {"tiny": TINY, "other": None})
-    command(monkeypatch, "tiny", "--output", tmp_path / "results")
+    assert command(monkeypatch, "tiny", "--output", tmp_path / "results") == 0
     assert [path.name for path in (tmp_path / "results").iterdir()] == ["tiny.json"]
     results = Results.load(tmp_path / "results" / "tiny.json")
     assert (results.fingerprint, results.values) == (TINY.fingerprint, run(TINY).values)
@@ -446,7 +470,7 @@ def test_the_command_writes_the_results_of_the_sweeps_that_it_names(monkeypatch,
 def test_the_command_runs_all_sweeps_with_as_many_seeds_as_told(monkeypatch, tmp_path):
     small = replace(TINY, methods=("budget",), levels=0)
     monkeypatch.setattr(experiments, "SWEEPS", {"one": small, "two": replace(small, network="mlp")})
-    command(monkeypatch, "--seeds", 1, "--output", tmp_path)
+    assert command(monkeypatch, "--seeds", 1, "--output", tmp_path) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.json", "two.json"]
     results = Results.load(tmp_path / "one.json")
     assert results.sweep["seeds"] == [0] and results.fingerprint == replace(small, seeds=(0,)).fingerprint
@@ -468,6 +492,7 @@ def test_the_command_writes_nothing_when_the_first_run_fails(monkeypatch, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_command_runs_in_several_processes(tmp_path):
     """What it runs has to reach the workers although the module is the program itself."""
     arguments = ["one_shot_mlp", "--seeds", "1", "--jobs", "2", "--output", str(tmp_path)]
@@ -479,6 +504,5 @@ def test_the_command_runs_in_several_processes(tmp_path):
 @pytest.mark.parametrize("seeds", [0, -1])
 def test_no_seeds_are_refused_before_a_file_is_overwritten(monkeypatch, tmp_path, seeds):
     monkeypatch.setattr(experiments, "SWEEPS", {"tiny": TINY})
-    with pytest.raises((SystemExit, ValueError)):
-        command(monkeypatch, "tiny", "--seeds", seeds, "--output", tmp_path)
+    assert command(monkeypatch, "tiny", "--seeds", seeds, "--output", tmp_path) == 2
     assert not list(tmp_path.iterdir())

@@ -119,7 +119,7 @@ def test_a_forest_is_the_same_of_any_sparse_array(form):
 
 
 @given(arrays(scalar_dtypes(), array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=4)))
-@settings(max_examples=400)
+@settings(max_examples=120)
 def test_what_is_no_finite_matrix_of_real_numbers_is_refused_and_all_else_has_the_right_tree(weights):
     kind, size = weights.dtype.kind, weights.dtype.itemsize
     real = kind in "iu" and all(abs(int(weight)) <= 2**53 for weight in weights.flat) or kind == "f" and size <= 8
@@ -300,7 +300,7 @@ def assert_works_or_says_what_is_wrong(call, *arguments, also=()):
         pass
     except ValueError as error:
         raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
-        assert raised_in.parent == PACKAGE, f"this is no error of ours: {error}"
+        assert PACKAGE in raised_in.parents, f"this is no error of ours: {error}"
 
 
 @pytest.mark.parametrize("call", ARGUMENTS.values(), ids=ARGUMENTS)
@@ -546,13 +546,13 @@ def test_deeply_nested_brackets_are_no_record_and_no_results(load, content, tmp_
 )
 def test_parts_of_other_types_are_no_record_and_no_results(load, content, tmp_path):
     (tmp_path / "file.json").write_text(json.dumps(content))
-    with pytest.raises(ValueError, match="its parts are of other types"):
+    with pytest.raises(ValueError, match="its (rows|values) is of another type"):
         load(tmp_path / "file.json")
 
 
 @pytest.mark.parametrize("target", TARGETS)
 @given(data=st.data())
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_a_file_with_wrong_bytes_is_read_or_refused(target, data):
     content = bytearray(data.draw(st.sampled_from(TARGETS[target][-1])))
     for _ in range(data.draw(st.integers(1, 4))):
@@ -628,6 +628,7 @@ def together(network, settings):
     zimp.train_together([network], [None], IMAGES, seeds=[0], **settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("train", [alone, together])
 def test_averages_do_not_stay_subnormal_after_long_training_and_no_weight_feels_it(train, monkeypatch):
     weights, averages = after_dying(monkeypatch, train, drop=True)

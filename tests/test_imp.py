@@ -1,7 +1,7 @@
-import re
 import functools
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -96,6 +96,23 @@ def test_training_changes_the_parameters_in_place(digits):
     zimp.train(model, zimp.prune(model), digits.train, steps=3, seed=0)
     assert all(weight is weights[name] for name, weight in zimp.prunable(model).items())
     assert not any(map(torch.equal, before, weights.values()))
+
+
+def test_training_goes_down_the_gradient_of_the_cross_entropy_batch_by_batch(digits):
+    torch.manual_seed(0)
+    model, by_hand = tiny(), tiny()
+    by_hand.load_state_dict(model.state_dict())
+    sgd = functools.partial(torch.optim.SGD, lr=0.1)
+    loss, snapshot = zimp.train(model, None, digits.train, steps=3, seed=5, batch_size=100, optimizer=sgd)
+    optimizer = sgd(by_hand.parameters())
+    for batch in torch.randperm(1077, generator=torch.Generator().manual_seed(5)).split(100)[:3]:
+        optimizer.zero_grad()
+        expected = nn.functional.cross_entropy(by_hand(digits.train.x[batch]), digits.train.y[batch])
+        expected.backward()
+        optimizer.step()
+    assert loss == pytest.approx(expected.item()) and snapshot is None
+    for trained, same in zip(model.parameters(), by_hand.parameters()):
+        assert torch.allclose(trained, same, atol=1e-6)
 
 
 def test_training_in_two_parts_is_training_in_one(digits):
@@ -370,6 +387,7 @@ def test_magnitude_pruning_loses_what_topological_pruning_keeps(digits):
     assert losses["topological"] == 0 < losses["magnitude"] < losses["random"]
 
 
+@pytest.mark.slow
 def test_topological_pruning_of_lenet_keeps_h0_at_every_level_down_to_the_bare_tree_for_5_seeds(digits):
     previous = {}
 

@@ -4,6 +4,19 @@ import torch
 import zimp
 
 
+def test_the_networks_compute_what_their_docstrings_say():
+    relu, pool, F = torch.relu, torch.nn.MaxPool2d(2), torch.nn.functional
+    torch.manual_seed(0)
+    x, lenet, conv = torch.randn(5, 2, 9, 9), zimp.lenet_300_100(162), zimp.small_conv(2, 9)
+    w1, b1, w2, b2, w3, b3 = lenet.parameters()
+    hidden = relu(F.linear(relu(F.linear(x.flatten(1), w1, b1)), w2, b2))
+    assert torch.allclose(lenet(x), F.linear(hidden, w3, b3), atol=1e-5)
+    w1, b1, w2, b2, w3, b3 = conv.parameters()
+    assert (len(w1), len(w2)) == (16, 32)
+    hidden = pool(relu(F.conv2d(pool(relu(F.conv2d(x, w1, b1, padding=1))), w2, b2, padding=1)))
+    assert torch.allclose(conv(x), F.linear(hidden.flatten(1), w3, b3), atol=1e-5)
+
+
 def test_lenet_300_100_has_its_layers():
     shapes = {name: tuple(weight.shape) for name, weight in zimp.prunable(zimp.lenet_300_100(64, 7)).items()}
     assert shapes == {"fc1.weight": (300, 64), "fc2.weight": (100, 300), "output.weight": (7, 100)}

@@ -52,6 +52,50 @@ def test_a_barcode_has_a_bar_for_each_neuron_that_ends_at_its_death(ax):
     assert ends[:4] == pytest.approx(zimp.persistence_diagram(W)[:4, 1]) and len(ends) == 5
 
 
+@pytest.mark.parametrize("columns", [1, 3])
+def test_a_figure_has_its_size_and_axes_without_a_box(columns):
+    fig, axes = plots.figure(columns, 6, 2, sharey=True)
+    assert fig.get_size_inches().tolist() == [6, 2] and np.size(axes) == len(fig.axes) == columns
+    for ax in fig.axes:
+        shown = {side for side, spine in ax.spines.items() if spine.get_visible()}
+        assert shown == {"left", "bottom"}
+    plt.close(fig)
+
+
+def test_an_interval_is_students():
+    mean, half = plots.interval([[0.9, 1.0], [0.8, 2.0], [0.7, 3.0]])
+    assert mean == pytest.approx([0.8, 2]) and half == pytest.approx(
+        [0.248414, 2.48414], rel=1e-5
+    )  # 4.30265 s / 3**0.5
+
+
+def test_a_bipartite_plot_has_its_neurons_and_its_numbers(ax):
+    plots.bipartite(W, numbers=True, ax=ax)
+    texts = [text.get_text() for text in ax.texts]
+    assert sorted(texts[:6]) == ["0.1", "0.2", "0.3", "0.5", "0.8", "0.9"]
+    assert texts[6:] == ["$x_{0}$", "$x_{1}$", "$y_{0}$", "$y_{1}$", "$y_{2}$"]
+    widths = [line.get_linewidth() for line in ax.lines]
+    assert widths == sorted(widths) and widths[-1] == 6  # the heaviest last, on top
+
+
+@pytest.mark.parametrize("draw", [plots.barcode, plots.betti])
+def test_a_threshold_is_a_line_at_its_distance(ax, draw):
+    draw(W, threshold=0.75, ax=ax)
+    assert [line.get_xdata() for line in ax.lines if line.get_linestyle() == "--"] == [[0.25, 0.25]]
+
+
+def test_bars_that_have_died_by_the_threshold_are_pale_and_those_that_never_die_have_their_colour(ax):
+    plots.barcode(W, threshold=0.5, ax=ax)  # deaths 0, 1/9, 4/9, 2/3 and never
+    bars = [line for line in ax.lines if len(line.get_xdata()) == 2 and line.get_linestyle() == "-"]
+    assert [line.get_alpha() for line in bars] == [0.35] * 3 + [1] * 2
+    assert [to_hex(line.get_color()).upper() for line in bars] == [plots.COLORS["tree"]] * 4 + [plots.COLORS["bound"]]
+
+
+def test_a_betti_plot_marks_how_many_pieces_there_are_at_the_threshold(ax):
+    plots.betti(W, threshold=0.5, ax=ax)
+    assert [line.get_ydata()[0] for line in ax.lines if line.get_marker() == "o"] == [2]
+
+
 def test_a_betti_plot_is_the_betti_curve(ax):
     plots.betti(W, ax=ax)
     (steps,) = ax.patches
@@ -75,6 +119,13 @@ def test_a_curve_is_the_mean_with_students_interval(ax):
     band = ax.collections[0].get_paths()[0].vertices[:, 1]
     assert (band.min(), band.max()) == pytest.approx((np.min(interval), np.max(interval)))
     assert ax.xaxis_inverted()
+
+
+def test_a_curve_of_one_seed_has_no_interval_and_carries_the_label_and_marker_of_its_method(ax):
+    plots.curve([1.0, 0.1], [[0.9, 0.5]], "magnitude", ax=ax)
+    (line,) = ax.lines
+    assert not ax.collections and ax.get_xscale() == "log"
+    assert (line.get_label(), line.get_marker(), colors(ax)) == ("IMP", "s", [plots.COLORS["magnitude"]])
 
 
 def test_colours_differ_for_readers_who_see_no_hue():

@@ -34,8 +34,8 @@ with imports:
     import torch
 
     import zimp
-    from zimp.reports.checkpoints import open_network
     from zimp.lab.experiments import Results
+    from zimp.reports.checkpoints import open_network
 
 WEIGHTS = OrderedDict(
     {"fc.weight": torch.arange(6.0).reshape(2, 3), "fc.bias": torch.ones(2), "half": torch.ones(2, 2).bfloat16()}
