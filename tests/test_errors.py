@@ -655,7 +655,7 @@ BAD = {
     "data that is a list": (lambda: zimp.load_data(["digits"]), r"name=\['digits'\] is unknown; it is one of 'digits'"),
     "unknown data": (
         lambda: zimp.load_data("imagenet"),
-        "name='imagenet' is unknown; it is one of 'digits', 'mnist', 'fashion-mnist', 'cifar10'",
+        "name='imagenet' is unknown; it is one of 'digits', 'mnist5k', 'mnist', 'fashion-mnist', 'cifar10'",
     ),
     "a quantity that is not recorded": (
         lambda: zimp.Record({}, {}, [{"seed": 0, "layers": {}}]).curve("loss"),

@@ -36,7 +36,7 @@ MODULES = {
     "plots": (),
     "widgets": ("explorer",),
     "lab.data": ("Data", "Split", "load_data"),
-    "lab.models": ("lenet_300_100", "small_conv"),
+    "lab.models": ("lenet_300_100", "small_mlp", "small_conv"),
     "lab.training": ("train", "hold", "accuracy", "adam", "TrainingDiverged"),
     "lab.together": ("train_together",),
     "lab.record": ("Record",),

@@ -14,9 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import platform
-import re
 import shutil
 import time
 from contextlib import contextmanager, nullcontext
@@ -39,16 +36,18 @@ from ..pruning import magnitude_mask, prune, random_mask, share_left, topologica
 from ..topology import count_components, safe_density, spanning_forest
 from .data import load_data
 from .imp import iterative_magnitude_pruning
-from .models import lenet_300_100, small_conv
-from .record import Record, load_json, versions, write_whole
+from .models import lenet_300_100, small_conv, small_mlp
+from .record import Record, load_json, machine, versions, write_whole
 from .training import train
 
 __all__ = ["NETWORKS", "RULES", "SWEEPS", "Sweep", "Results", "run", "topological_sizes"]
 
-# Under these settings training takes the same kernels on all x86 processors with AVX2, whatever else they have.
-FIXED = {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
-
-NETWORKS = {"mlp": partial(lenet_300_100, in_features=64), "conv": small_conv}
+NETWORKS = {
+    "mlp": partial(lenet_300_100, in_features=64),
+    "conv": small_conv,
+    "lenet": lenet_300_100,
+    "small_mlp": partial(small_mlp, in_features=64),
+}
 
 
 @dataclass(frozen=True)
@@ -126,8 +125,11 @@ SWEEPS = {
     # name                  network methods       levels     steps of each training
     "one_shot_mlp": Sweep("mlp", ONE_SHOT, levels=25, steps=150),
     "one_shot_conv": Sweep("conv", ONE_SHOT, levels=15, steps=300),
+    "one_shot_mnist": Sweep("lenet", ONE_SHOT, levels=30, steps=200, data="mnist5k"),
     "levels_mlp": Sweep("mlp", tuple(RULES), levels=20, steps=150),
     "levels_conv": Sweep("conv", tuple(RULES), levels=15, steps=300),
+    "levels_mnist": Sweep("lenet", tuple(RULES), levels=25, steps=200, data="mnist5k"),
+    "small_mlp": Sweep("small_mlp", tuple(RULES), levels=14, steps=150),  # that of the runs in the reader's browser
 }
 
 
@@ -293,17 +295,6 @@ def _check(sweep) -> bool:
                 f"method {method!r} is unknown; it is one of {', '.join(RULES)}, or all are among {', '.join(ONE_SHOT)}"
             )
     return one_shot
-
-
-def machine() -> dict:
-    """What numbers depend on besides versions: the processor, and the settings that choose among its kernels."""
-    cores = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
-    try:
-        processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))[1]
-    except (OSError, TypeError):  # not Linux; not x86
-        processor = platform.processor()
-    kernels = f"{processor}, {torch.backends.cpu.get_cpu_capability()}"
-    return {"machine": cores, "processor": kernels, "settings": {k: os.environ[k] for k in FIXED if k in os.environ}}
 
 
 @contextmanager

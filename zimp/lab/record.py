@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import platform
+import re
 import stat
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -175,6 +176,24 @@ def load_json(cls, what, path, **parts):
     except (ValueError, RecursionError) as error:  # the last of deeply nested brackets
         raise ValueError(f"{path} holds no {what} ({error})") from None
     return cls(**content)
+
+
+# With these set before torch is imported, training takes the same kernels on all x86 processors with AVX2.
+FIXED = {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+
+
+def machine() -> dict:
+    """What numbers depend on besides versions: the processor, and the settings that choose among its kernels."""
+    cores = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
+    try:
+        processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))[1]
+    except (OSError, TypeError):  # not Linux; not x86
+        processor = platform.processor()
+    import torch
+
+    settings = {name: os.environ[name] for name in FIXED if name in os.environ}
+    kernels = f"{processor}, {torch.backends.cpu.get_cpu_capability()}"
+    return {"machine": cores, "processor": kernels, "settings": settings}
 
 
 def versions() -> dict[str, str]:

@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import sys
 import warnings
 from contextlib import suppress
@@ -65,8 +66,11 @@ def _add_report(commands):
 
 def _add_sweep(commands):
     command = commands.add_parser(
-        "sweep", help="rerun the sweeps of the book", description="Rerun the sweeps of the book: every method and seed."
-    )
+        "sweep", help="rerun the sweeps of the book",
+        description="Rerun the sweeps of the book: every method and seed. Stopped anywhere, a sweep goes on when the "
+        "command is given again. Training takes the same kernels on all x86 processors with AVX2, unless the settings "
+        "that choose them are set otherwise.",
+    )  # fmt: skip
     command.add_argument("sweeps", nargs="*", metavar="NAME", help="which; default: all of them")
     command.add_argument("--seeds", type=int, help="number of seeds, from 0 on; default: that of each sweep")
     command.add_argument("--jobs", type=int, default=1, help="processes to use at a time; default: 1")
@@ -83,8 +87,11 @@ def _sweep(arguments) -> int:
     folder = arguments.output
     if folder.exists() and not folder.is_dir():
         arguments.error(f"--output {folder} is a file; it is the folder for the file of each sweep")
+    from ..lab.record import FIXED, check_writable
+
+    if "torch" not in sys.modules:  # which reads them once
+        os.environ.update({**FIXED, **os.environ})
     from ..lab.experiments import SWEEPS, run
-    from ..lab.record import check_writable
 
     for name in arguments.sweeps:
         if name not in SWEEPS:
@@ -94,20 +101,16 @@ def _sweep(arguments) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         for name in sweeps:
             check_writable(folder / f"{name}.json")
-            check_writable(folder / f"{name}.stopped.json")
     except OSError as error:
         arguments.error(f"--output {folder} cannot be written to: {error.filename}: {error.strerror}")
     for name, sweep in sweeps.items():
         if arguments.seeds is not None:
             sweep = replace(sweep, seeds=tuple(range(arguments.seeds)))
         print(f"{name}: {len(sweep.methods)} methods, {len(sweep.seeds)} seeds, {sweep.levels} levels")
-        try:
-            results = run(sweep, jobs=arguments.jobs, together=arguments.together, progress=True)
-        except BaseException as error:
-            if any(error.results.values.values()):
-                error.results.save(folder / f"{name}.stopped.json")
-            raise
+        unfinished = folder / f"{name}.part"  # from which it goes on when it was stopped
+        results = run(sweep, jobs=arguments.jobs, together=arguments.together, folder=unfinished, progress=True)
         results.save(folder / f"{name}.json")
+        shutil.rmtree(unfinished)
     return 0
 
 
