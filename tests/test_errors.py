@@ -246,7 +246,7 @@ BAD = {
         "with a mask of the entries that are stored: what is absent would become a weight of 0",
     ),
     "heaviest of a sparse array": (lambda: zimp.magnitude_mask(csr_array(ONES), 1), "a sparse array is taken only as"),
-    "components of a sparse array": (lambda: zimp.count_components(csr_array(ONES)), "the mask is a sparse array; give"),
+    "components of a sparse array": (lambda: zimp.count_components(csr_array(ONES)), "the mask is a sparse array;"),
     # bounds
     "a probability in words": (
         lambda: zimp.connectivity_density(3, 4, "half"), "probability='half' is not a number",
@@ -300,7 +300,7 @@ BAD = {
     "a builder for a module": (lambda: zimp.prunable(network), "model is a function, not a torch.nn.Module"),
     "no layers": (lambda: zimp.prunable(nn.ReLU()), "ReLU has no dense, convolutional or recurrent layer"),
     "only norms": (
-        lambda: zimp.prunable(nn.Sequential(nn.LayerNorm(3), nn.Embedding(3, 2))), "Sequential has no dense, convolutional",
+        lambda: zimp.prunable(nn.Sequential(nn.LayerNorm(3), nn.Embedding(3, 2))), "Sequential has no dense, convol",
     ),
     "a lazy layer": (lambda: zimp.prunable(nn.LazyLinear(3)), "weight is not initialised yet; run one batch through"),
     "pruned by torch": (

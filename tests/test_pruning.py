@@ -14,11 +14,6 @@ MASKS = {"magnitude": zimp.magnitude_mask, "random": zimp.random_mask, "topologi
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 
 
-@pytest.fixture
-def seeded():
-    torch.manual_seed(0)
-
-
 # Masks
 
 
