@@ -2,7 +2,7 @@
 
 A forest has fewer edges than the layer has neurons, so most weights need only be looked at once:
 
-1. *Select.* A sample of the weights tells a threshold that about three edges for each neuron reach. One pass over the
+1. *Select.* A sample of the weights tells a threshold that about four edges for each neuron reach. One pass over the
    layer picks these.
 2. *Kruskal.* Their forest joins nearly all neurons in one piece.
 3. *Borůvka.* Every piece but the largest takes the heaviest edge that leaves it, which stands in a row or a column of
@@ -26,7 +26,7 @@ from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from .checks import as_mask, as_real, check_matrix_shape, has_bits, is_tensor
 
 SMALL = 1024  # weights of a layer that is not worth sampling
-EDGES_PER_NEURON = 3  # to select: with more there is more to sort, with fewer more neurons are left over
+EDGES_PER_NEURON = 4  # to select: with more there is more to sort, with fewer more neurons are left over
 SAMPLED = 32  # weights of the sample that reach the threshold; a sixth is one standard deviation of what is selected
 
 FORMATS = {  # of a float: the whole numbers of its size, and the bits of infinity
