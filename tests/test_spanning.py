@@ -156,6 +156,17 @@ def test_what_is_selected_comes_first_in_the_order():
         assert np.array_equal(magnitudes(weights).values(keys), np.abs(weights.ravel()[edges]))
 
 
+def test_neurons_that_no_edge_reaches_are_looked_at_once(monkeypatch):
+    set_switches(monkeypatch, 500, 1, 0)
+    mask = np.outer(np.arange(40) > 3, np.arange(50) > 4)
+    layer, looked_at = magnitudes(gaussian(40, 50), mask), []
+    inner = layer.leaving
+    monkeypatch.setattr(layer, "leaving", lambda piece, loose: looked_at.append(loose) or inner(piece, loose))
+    spanning_edges(layer)
+    cut_off = np.append(np.arange(40) <= 3, np.arange(50) <= 4)
+    assert len(looked_at) > 1 and np.array_equal(np.sum(looked_at, axis=0)[cut_off], np.ones(9))
+
+
 def test_the_layer_is_not_copied():
     for weights in (gaussian(50, 60), gaussian(50, 60).astype(np.float32), torch.tensor(gaussian(50, 60)).bfloat16()):
         bits = weights.view(torch.int16).numpy() if isinstance(weights, torch.Tensor) else weights
