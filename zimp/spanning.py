@@ -326,9 +326,6 @@ class StoredMagnitudes(Magnitudes):
         super().__init__(bits, form)
         self.shape, self.edges = shape, edges
 
-    def are_finite(self):
-        return bool((self._all_keys() < self.infinity).all())
-
     def rank(self, edge, key):
         keys = self._all_keys()
         return int(np.count_nonzero((keys > key) | ((keys == key) & (self.edges <= edge))))
