@@ -182,7 +182,7 @@ class Magnitudes:
             keys = self._keys(rows).ravel()
             until = max(0, edge + 1 - rows.start * self.shape[1])
             rank += np.count_nonzero(keys > key) + np.count_nonzero(keys[:until] == key)
-        return rank
+        return int(rank)
 
     def select(self) -> tuple[np.ndarray, np.ndarray, bool]:
         """The first edges in the order, as ascending flat indices; their keys; and whether these are all edges."""
@@ -298,7 +298,7 @@ class TransposedMagnitudes(Magnitudes):
             keys = self.columns._keys(cols)
             rank += np.count_nonzero(keys > key) + np.count_nonzero(keys[:, :row] == key)
             rank += np.count_nonzero(keys[: max(0, col + 1 - cols.start), row] == key)
-        return rank
+        return int(rank)
 
     def select(self):
         edges, keys, are_all = self.columns.select()
