@@ -627,7 +627,7 @@ BAD = {
     "an empty layer": (lambda: zimp.prunable(nn.Linear(5, 0)), r"weight has shape \(0, 5\)"),
     "training with masks of another network": (
         lambda: zimp.train(network(), {"fc.weight": None}, zimp.load_data("digits").train, steps=1, seed=0),
-        "masks has an entry for 'fc.weight', which is none of 1.weight",
+        "masks has no entry for '1.weight'; it needs one for each of 1.weight",
     ),
     "a network for a builder": (
         lambda: run(network()), "build is a network already; pass the function that builds it, so that the seed can be",

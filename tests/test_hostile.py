@@ -415,7 +415,8 @@ NETWORKS = {
     "NaN": with_weight(lambda weight: weight / 0 * 0),
     "no weights": lambda: nn.Sequential(nn.Linear(4, 0), nn.Linear(0, 3)),
     "no layers": nn.Sequential,
-    "no layer that is pruned": lambda: nn.LSTM(4, 3),
+    "no layer that is pruned": lambda: nn.Embedding(4, 3),
+    "recurrent, with a state beside its output": lambda: nn.LSTM(4, 3),
     "compiled": lambda: torch.compile(nn.Sequential(nn.Linear(4, 3)), backend="eager"),
     "traced": lambda: torch.jit.trace(nn.Sequential(nn.Linear(4, 3)), torch.ones(1, 4)),
 }
@@ -443,7 +444,7 @@ def build(name):
 
 
 # What a network raises when it is run is its own affair.
-CANNOT_RUN = ("sparse weights", "no layer that is pruned")
+CANNOT_RUN = ("sparse weights", "no layer that is pruned", "recurrent, with a state beside its output")
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -466,6 +467,11 @@ def test_a_strange_network_is_trained_or_refused(name):
         zimp.train(network, masks, IMAGES, steps=3, seed=0, batch_size=3)
         for key, mask in (masks or {}).items():
             assert not zimp.prunable(network)[key][~mask].any()
+
+    if name == "recurrent, with a state beside its output":
+        with pytest.raises(TypeError, match="must be Tensor, not tuple"):  # torch's, of the loss
+            trained(lambda network: None)
+        return
 
     def trained_together():
         zimp.train_together([build(name), build(name)], [None, None], IMAGES, steps=3, seeds=[0, 1], batch_size=3)

@@ -312,7 +312,7 @@ def test_a_record_that_cannot_be_written_leaves_the_old_file_and_nothing_else(di
     if cause == "a number that is none":
         record.rows.append({"train_loss": float("nan")})
     elif cause == "a full disk":
-        monkeypatch.setattr("pathlib.Path.write_text", lambda self, *_, **__: self.write_bytes(b"{") and fail())
+        monkeypatch.setattr("pathlib.Path.write_bytes", lambda self, *_: self.touch() or fail())
     else:
         monkeypatch.setattr("os.replace", fail)
     with pytest.raises((ValueError, OSError), match="Out of range float|disk is full"):

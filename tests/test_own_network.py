@@ -127,8 +127,12 @@ def test_an_optimizer_of_another_network_is_refused(seeded):
 
 
 BAD_MASKS = {
-    "of another network": ({"fc.weight": np.ones((12, 64))}, "masks has an entry for 'fc.weight', which is none of"),
+    "of another network": ({"fc.weight": np.ones((12, 64))}, "masks has no entry for '1.weight'; it needs one for each"),
     "with a name too few": ({"1.weight": np.ones((12, 64))}, "masks has no entry for '3.weight'"),
+    "with a name too many": (
+        {"1.weight": np.ones((12, 64)), "3.weight": np.ones((10, 12)), "5.weight": np.ones(3)},
+        "masks has an entry for '5.weight', which is none of 1.weight, 3.weight",
+    ),
     "of another shape": (
         {"1.weight": np.ones((64, 12)), "3.weight": np.ones((10, 12))},
         r"masks\['1.weight'\]: mask has shape \(64, 12\)",

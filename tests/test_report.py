@@ -237,7 +237,9 @@ def test_groups_are_graphs_of_their_own(groups, transposed):
     assert row["components"] == groups and row["tree"] == len(forest)
     assert row["weights"] == layer.weight.numel() and row["critical_compression"] == row["weights"] / len(forest)
     assert row["total_persistence"] == pytest.approx(np.sum(1 - forest.relative_values))
-    assert row["safe_density"] * row["weights"] == pytest.approx(zimp.safe_density(*graph) * graph.weights.size)
+    assert row["safe_density"] * row["weights"] == pytest.approx(
+        zimp.safe_density(*graph) * math.prod(graph.weights.shape)
+    )
     assert (row["outputs"], row["inputs"]) == (graph.weights.shape[::-1] if transposed else graph.weights.shape)
     if not transposed:
         assert zimp.tree_sizes(layer) == {"weight": (row["weights"], row["tree"])}
@@ -931,7 +933,7 @@ def test_r3_an_output_that_fails_after_all_takes_no_other_along(inputs, monkeypa
 )
 def test_r3_a_sweep_that_could_not_be_written_is_refused_before_training(inputs, arguments, what, monkeypatch, capsys):
     monkeypatch.setattr("zimp.lab.experiments.run", lambda *_, **__: pytest.fail("has begun to train"))
-    Path("taken/levels_mlp.stopped.json").mkdir(parents=True)
+    Path("taken/levels_mlp.json").mkdir(parents=True)
     Path("dangling").symlink_to("nowhere")
     said = refused(monkeypatch, capsys, "sweep", "levels_mlp", *arguments)
     assert what in said

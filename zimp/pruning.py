@@ -654,9 +654,8 @@ def _check_names(what, given, weights, all_of_them=True):
     names = ", ".join(weights)
     if not isinstance(given, Mapping):
         raise ValueError(f"{what} is a {type(given).__name__}, not a dict; it needs an entry for each of {names}")
-    for name in given:
-        if name not in weights:
-            raise ValueError(f"{what} has an entry for {name!r}, which is none of {names}")
-    for name in weights if all_of_them else ():
+    for name in [*(weights if all_of_them else ()), *given.keys()]:
         if name not in given:
             raise ValueError(f"{what} has no entry for {name!r}; it needs one for each of {names}")
+        if name not in weights:
+            raise ValueError(f"{what} has an entry for {name!r}, which is none of {names}")

@@ -101,7 +101,7 @@ def spanning_forest(weights, mask=None) -> SpanningForest:
     Notes
     -----
     Large layers are read once: Kruskal's algorithm, by scipy, gets only the heaviest few edges, and Borůvka's joins the
-    neurons that are left over. A tensor on another device is searched there. See :mod:`zimp.spanning`.
+    neurons that are left over. A tensor on another device is copied to the host. See :mod:`zimp.spanning`.
 
     Examples
     --------

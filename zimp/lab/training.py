@@ -116,6 +116,7 @@ def train(model, masks, split, *, steps, seed, start=0, batch_size=60, optimizer
     """
     steps, start, batch_size = check_training(split, steps, start, batch_size, optimizer, snapshot_at)
     seed = check_seed(seed)
+    check_network(model)
     check_trainable(model, split)
     snapshot = None
     optimizer = optimizer(model.parameters())
