@@ -522,17 +522,15 @@ def test_a_sweep_of_other_settings_is_refused_its_folder_and_one_of_more_seeds_g
     with pytest.raises(ValueError, match="holds a sweep with together=False, this one has True"):
         run(sweep, folder=tmp_path, together=True)
     more = run(TINY, folder=tmp_path)
-    assert (
-        more.values == run(TINY).values
-        and more.values["topological"]["kept"][0] == first.values["topological"]["kept"][0]
-    )
+    assert more.values == run(TINY).values
+    assert more.values["topological"]["kept"][0] == first.values["topological"]["kept"][0]
 
 
 def test_a_folder_of_a_sweep_is_one_process_own(tmp_path):
-    with FileLock(tmp_path / "lock"), pytest.raises(RuntimeError, match="another process is at work on the sweep in"):
+    with FileLock(tmp_path / "lock"), pytest.raises(RuntimeError, match="another run is at work in"):
         run(TINY, folder=tmp_path)
     (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError, match="is a file; a sweep needs a folder of its own"):
+    with pytest.raises(NotADirectoryError, match="is a file; a run needs a folder of its own"):
         run(TINY, folder=tmp_path / "file")
 
 

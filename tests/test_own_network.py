@@ -127,7 +127,7 @@ def test_an_optimizer_of_another_network_is_refused(seeded):
 
 
 BAD_MASKS = {
-    "of another network": ({"fc.weight": np.ones((12, 64))}, "masks has no entry for '1.weight'; it needs one for each"),
+    "of another network": ({"fc.weight": np.ones((12, 64))}, "masks has no entry for '1.weight'; it needs one"),
     "with a name too few": ({"1.weight": np.ones((12, 64))}, "masks has no entry for '3.weight'"),
     "with a name too many": (
         {"1.weight": np.ones((12, 64)), "3.weight": np.ones((10, 12)), "5.weight": np.ones(3)},

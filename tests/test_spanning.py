@@ -227,7 +227,7 @@ def test_the_safe_density_counts_the_edges_up_to_the_last_of_the_tree(kind, monk
         for mask in (None, rng.random((m, n)) < 0.5):
             exists = present(weights, mask)
             order = np.argsort(-np.where(exists, np.abs(weights), -1), axis=None, kind="stable")
-            forest, safe = zimp.topology.forest_and_safe_density(weights, mask)
+            forest, safe = zimp.topology.forest_and_safe_density(as_layer(weights, mask))
             last = np.flatnonzero(np.isin(order, forest.rows * n + forest.cols)).max()
             assert safe == zimp.safe_density(weights, mask) == (last + 1) / (m * n)
             assert type(safe) is float and zimp.safe_density(np.asfortranarray(weights), mask) == safe

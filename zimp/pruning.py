@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.nn.utils.prune import BasePruningMethod
 
-from .checks import as_mask, as_weight, check_choice, check_network, check_rate, whole
+from .checks import as_mask, as_weight, check_choice, check_network, check_rate, to_numpy, whole
 from .layers import check_blocks, groups_of, prunable_weights, weight_graph
 from .topology import SpanningForest, forest_of
 
@@ -490,7 +490,7 @@ class TopologicalUnstructured(BasePruningMethod):
         groups = groups_of(module, name, weight) if groups is None else groups
         # Torch has already taken the layer's older hooks off when it computes the mask, so an error must come before.
         scores = weight if importance_scores is None else importance_scores
-        if not isinstance(scores, torch.Tensor) or scores.shape != weight.shape:
+        if not isinstance(scores, torch.Tensor) or to_numpy(scores).shape != weight.shape:
             raise ValueError(
                 f"importance_scores is a {type(scores).__name__}, not a tensor of shape {tuple(weight.shape)}; "
                 "each weight has one score"

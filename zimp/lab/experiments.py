@@ -25,7 +25,6 @@ from threading import Lock
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
 from tqdm import tqdm
@@ -38,6 +37,7 @@ from .data import load_data
 from .imp import iterative_magnitude_pruning
 from .models import lenet_300_100, small_conv, small_mlp
 from .record import Record, load_json, machine, versions, write_whole
+from .resume import as_folder, to_itself
 from .training import train
 
 __all__ = ["NETWORKS", "RULES", "SWEEPS", "Sweep", "Results", "run", "topological_sizes"]
@@ -261,7 +261,7 @@ def run(sweep, *, jobs=1, together=False, folder=None, progress=False) -> Result
     backend, _ = get_active_backend()
     return_as = "generator" if backend.supports_return_generator else "list"  # ray gives all at once
     bar = tqdm(total=len(sweep.methods) * len(sweep.seeds), unit="run", disable=not progress)
-    with bar, nullcontext() if folder is None else _to_itself(folder, sweep, together):
+    with bar, nullcontext() if folder is None else _of_this_sweep(folder, sweep, together):
         try:
             work = Parallel(n_jobs=jobs, return_as=return_as)(
                 delayed(_run_share)(_one_shot if one_shot else _levels, sweep, share, folder) for share in shares
@@ -298,19 +298,12 @@ def _check(sweep) -> bool:
 
 
 @contextmanager
-def _to_itself(folder, sweep, together):
+def _of_this_sweep(folder, sweep, together):
     """Have a folder of this sweep, made if it is not there, to oneself."""
-    folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"folder={str(folder)!r} is a file; a sweep needs a folder of its own")
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise RuntimeError(f"another process is at work on the sweep in {folder}; wait for its end") from None
-    with lock:
-        known = json.loads(json.dumps({**asdict(sweep), "together": together, "versions": versions()}))
+    folder = as_folder(folder)
+    with to_itself(folder):
+        known = {"together": together, **asdict(sweep), "versions": versions()}
+        known = json.loads(json.dumps(known))
         for grows in ("methods",) if together else ("methods", "seeds"):  # those who train together are all together
             del known[grows]
         kept = folder / "sweep.json"

@@ -88,8 +88,8 @@ def run_levels(folder) -> Iterator[KeptLevel]:
     ...     [(kept.level, int(kept.masks["conv1.weight"].sum())) for kept in zimp.run_levels(folder)]
     [(0, 144), (1, 115)]
     """
-    folder = Path(folder)
-    if not folder.is_dir():
+    folder = as_folder(folder)
+    if not folder.exists():
         raise NotADirectoryError(f"folder={str(folder)!r} is no folder of a run")
     files = sorted(folder.glob("*-level_*.safetensors"), key=lambda path: (_owner(path), path.name))
     for path in files:
@@ -130,9 +130,28 @@ def open_run(folder, arguments):
     if folder is None:
         yield Nowhere()
         return
-    folder, known = Path(folder), arguments()  # which refuses what no folder can keep, before there is one
+    folder, known = as_folder(folder), arguments()  # which refuses what no folder can keep, before there is one
+    with to_itself(folder):
+        for unfinished in folder.glob("*.part"):  # of a run that was killed
+            unfinished.unlink()
+        run = RunFolder(folder, known)
+        run.check()
+        yield run
+
+
+def as_folder(folder) -> Path:
+    """A path at which there is a folder, or nothing yet."""
+    if not isinstance(folder, str | os.PathLike):
+        raise ValueError(f"folder is a {type(folder).__name__}, not a path")
+    folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"folder={str(folder)!r} is a file; a run needs a folder of its own")
+    return folder
+
+
+@contextmanager
+def to_itself(folder: Path):
+    """Make a folder if it is not there, and hold it, such that no other process is at work in it."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "lock")
     try:
@@ -142,11 +161,7 @@ def open_run(folder, arguments):
             f"another run is at work in {folder}; wait for its end, or give this one a folder of its own"
         ) from None
     with lock:
-        for unfinished in folder.glob("*.part"):  # of a run that was killed
-            unfinished.unlink()
-        run = RunFolder(folder, known)
-        run.check()
-        yield run
+        yield
 
 
 class Nowhere:
