@@ -14,8 +14,10 @@ from itertools import chain, islice
 
 import numpy as np
 import torch
+from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, max_pool2d
+from torch.overrides import TorchFunctionMode
 
 from ..checks import as_list, check_seed
 from ..layers import places, prunable
@@ -99,14 +101,15 @@ def train_together(
     stacked = Stacked(models)
     pruned = []
     for name, weight in prunable(models[0]).items():
-        keep = torch.from_numpy(np.stack([mask[name] for mask in masks]))
+        keep = np.stack([mask[name] for mask in masks])
         if not keep.all():
-            pruned.append((stacked.of(weight), _turned(keep).to(stacked.of(weight)).contiguous()))
+            stack = stacked.of(weight)
+            pruned.append((stack, _turned(torch.from_numpy(keep)).contiguous().to(stack)))
     _check_forward(models, stacked, split.x[:batch_size])
     optimizer = _over_stacks(optimizer(models[0].parameters()), stacked)
     snapshots = [None] * len(models)
     # Once it has freed a block of this size, glibc keeps what each step frees for the next, not asking the system anew.
-    torch.empty(31 * 2**20, dtype=torch.uint8)
+    torch.empty(31 * 2**20, dtype=torch.uint8, device="cpu")
     _zero(pruned)
     orders = [batches(len(split.y), batch_size, seed) for seed in seeds]
     for step, batch in enumerate(islice(zip(*orders), start, steps), start):
@@ -115,9 +118,9 @@ def train_together(
             snapshots = [copy.deepcopy(model.state_dict()) for model in models]
         batch = torch.cat(batch).to(split.y.device)
         scores = stacked(split.x.index_select(0, batch).unflatten(0, (len(models), -1)))
-        labels = split.y.index_select(0, batch)
+        labels = split.y.index_select(0, batch).unflatten(0, (len(models), -1))
         # The sum of the replicates' mean losses. They share no weight, so its gradient is that of each one's own.
-        total = len(models) * cross_entropy(scores.flatten(0, 1), labels)
+        total = len(models) * cross_entropy(scores.mT, labels)
         if not math.isfinite(total.item()):
             losses = _losses(scores, labels)
             replicate = int(losses.argmax())  # of NaN, if there is one
@@ -142,7 +145,7 @@ def train_together(
 @torch.no_grad()
 def _losses(scores, labels):
     """The mean loss of each replicate."""
-    return cross_entropy(scores.flatten(0, 1), labels, reduction="none").view(len(scores), -1).mean(dim=1)
+    return cross_entropy(scores.mT, labels, reduction="none").mean(dim=1)
 
 
 class Stacked:
@@ -168,11 +171,17 @@ class Stacked:
             return functional_call(models[0], state, x, tie_weights=False)
 
         self.forward = vmap(forward)
+        self.pools = any(isinstance(layer, nn.MaxPool2d) for layer in models[0].modules())
 
     def __call__(self, images, buffers=None):
         """What each network makes of its images, where both are stacked."""
-        parameters = map(_turned, self.parameters.values())
-        return self.forward(images, *parameters, *(buffers or self.buffers).values())
+        tensors = *map(_turned, self.parameters.values()), *(buffers or self.buffers).values()
+        if not (self.pools and images.ndim == 5):
+            return self.forward(images, *tensors)
+        # The channels of all replicates side by side in memory: convolutions, and all else, leave them so.
+        images = images.movedim((0, 2), (-2, -1)).contiguous().movedim((-2, -1), (0, 2))
+        with PoolingTogether():
+            return self.forward(images, *tensors)
 
     def of(self, parameter):
         """The stack to which a parameter of the first network belongs."""
@@ -188,6 +197,37 @@ class Stacked:
                 buffer.copy_(self.buffers[name][replicate])
 
 
+class PoolingTogether(TorchFunctionMode):
+    """Max pooling of all channels of all replicates at once.
+
+    ``vmap`` itself makes one pile of the images of all replicates, a copy in which the channels are no longer side by
+    side in memory; pooling that takes ten times as long, and longer than all convolutions of a small network.
+    """
+
+    def __torch_function__(self, function, types, arguments=(), settings=None):
+        if function is max_pool2d:
+            return MaxPool.apply(*arguments, settings)
+        return function(*arguments, **(settings or {}))
+
+
+class MaxPool(torch.autograd.Function):
+    """``max_pool2d`` with a rule of its own for ``vmap``: replicates are more channels."""
+
+    @staticmethod
+    def forward(images, size, settings):
+        return max_pool2d(images, size, **settings)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        """Nothing is kept: autograd goes through what :meth:`vmap` computes."""
+
+    @staticmethod
+    def vmap(info, in_dims, images, size, settings):
+        pooled = max_pool2d(images.movedim(in_dims[0], -4).flatten(-4, -3), size, **settings)
+        pooled = pooled.unflatten(-3, (info.batch_size, -1))
+        return pooled, pooled.ndim - 4
+
+
 def _turned(stack):
     """Dense weights of shape ``(replicates, out, in)`` as ``(replicates, in, out)``, and back; all else as it is."""
     return stack.mT if stack.ndim == 3 else stack
@@ -196,7 +236,7 @@ def _turned(stack):
 @torch.no_grad()
 def _zero(pruned):
     for stack, keep in pruned:
-        stack.mul_(keep)  # several times faster than to fill by a boolean mask, as `train` does
+        stack.mul_(keep)  # numbers, 1 or 0: several times faster than booleans, and than to fill as `train` does
 
 
 def _over_stacks(optimizer, stacked):
