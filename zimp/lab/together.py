@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 
 import numpy as np
 import torch
@@ -96,6 +96,7 @@ def train_together(
     masks = [check_masks(model, mask) for model, mask in zip(models, masks)]
     _check_alike(models, split)
     check_trainable(models[0], split)
+    _check_memory(models)
     for model in models:
         model.train()
     stacked = Stacked(models)
@@ -264,12 +265,34 @@ def _check_alike(models, split):
                     f"networks 0 and {replicate} differ: {name or 'the network'} is {first.get(name, 'missing')} and "
                     f"{other.get(name, 'missing')}; only networks of one architecture train together"
                 )
-    parts = [part for model in models for part in chain(model.parameters(), model.buffers())]
-    if len(set(map(id, parts))) < len(parts):
-        raise ValueError("two of the networks share a parameter or buffer; build a new network for each replicate")
+    parts = chain(*((*model.parameters(), *model.buffers()) for model in models))
     devices = {str(part.device) for part in (*parts, *split)}
     if len(devices) > 1:
         raise ValueError(f"networks and images are on several devices ({', '.join(sorted(devices))}); move them to one")
+
+
+def _check_memory(models):
+    """What is one in memory would be several in the stacks."""
+    parts = [
+        (*_memory(part), replicate, name)
+        for replicate, model in enumerate(models)
+        for name, part in chain(model.named_parameters(), model.named_buffers())
+        if part.layout == torch.strided and part.numel()
+    ]
+    for (_, end, replicate, name), (start, _, other_replicate, other) in pairwise(sorted(parts)):
+        if start < end and replicate != other_replicate:
+            raise ValueError("two of the networks share a parameter or buffer; build a new network for each replicate")
+        if start < end:
+            raise ValueError(
+                f"{name} and {other} of network {replicate} share memory but are two tensors, each of which would be "
+                "trained alone; make them one parameter, as in decoder.weight = encoder.weight, or train one by one"
+            )
+
+
+def _memory(part) -> tuple[int, int]:
+    """The addresses of its first number and of the byte after its last."""
+    last = sum((size - 1) * stride for size, stride in zip(part.shape, part.stride()))
+    return part.data_ptr(), part.data_ptr() + (last + 1) * part.element_size()
 
 
 def _description(model) -> dict[str, str]:
