@@ -1,9 +1,9 @@
 """Replicates: networks of one architecture, of several seeds or criteria, that train together in one computation.
 
 A step of a small network is mostly waiting for Python. So the parameters of all replicates are stacked,
-``torch.func.vmap`` maps the network over the stack, and one optimizer steps it: as many seeds as a study needs cost
-a few times what one costs. Each replicate still computes what :func:`zimp.train` computes for it alone, but for
-rounding.
+``torch.func.vmap`` maps the network over the stack, and one optimizer steps it: the seeds that a study needs cost a
+fraction of what they cost one by one. Each replicate still computes what :func:`zimp.train` computes for it alone, but
+for rounding.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def train_together(
     Raises
     ------
     ValueError
-        As :func:`zimp.train`; and for what cannot train together: networks that differ or share parameters, forward
+        As :func:`zimp.train`; and for what cannot train together: networks that differ or share memory, forward
         passes with random numbers or with branches that depend on numbers, other optimizers, several devices.
     TrainingDiverged
         If a loss or a weight is not finite; its ``replicate`` says of which network.
@@ -76,6 +76,10 @@ def train_together(
     Notes
     -----
     Forward hooks see the stack, those of the first replicate for all; hooks of parameters are not called.
+
+    For which networks it pays: sixteen on one core of an AMD EPYC train 3.8 times as fast as one by one with 1,900
+    weights each (dense layers of 20), 1.5 times as LeNet-300-100 (51,000 or 267,000 weights), twice as
+    :func:`zimp.small_conv`, and not at all faster with 1.8 million weights, whose products are the whole of a step.
 
     Examples
     --------
