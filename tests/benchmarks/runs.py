@@ -62,8 +62,8 @@ def bare(repeats=5) -> dict:
 
     ``together`` and ``one_seed`` are runs of two levels of 150 steps, as a caller sees them. ``products`` are the same
     number of steps of what no training of all seeds can do without: the batched matrix products (for convolutions,
-    grouped ones) forward and backward, each of them on numbers that are there, and Adam, fused. Biases, activations,
-    pooling, the loss, batches, masks and measurements are not in it.
+    grouped ones in the faster layout, channels last) forward and backward, each of them on numbers that are there, and
+    Adam, fused. Biases, activations, pooling, the loss, batches, masks and measurements are not in it.
     """
     digits, threads_before = zimp.load_data("digits"), torch.get_num_threads()
     measured = {}
