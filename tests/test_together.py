@@ -11,6 +11,7 @@ from torch import nn
 import zimp
 from zimp.lab import experiments
 from zimp.lab.together import ELEMENTWISE
+from zimp.reports.command import main
 
 run = functools.partial(zimp.iterative_magnitude_pruning, progress=False, steps=8)
 
@@ -143,6 +144,47 @@ def test_weights_that_are_not_finite_after_the_last_step_are_noticed(digits):
         )  # fmt: skip
 
 
+class Pools(nn.Module):
+    """Max pooling of every kind: as a layer and a function, of overlapping windows, of images that are not a batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.pool = nn.Conv2d(1, 3, 3, padding=1), nn.MaxPool2d(3, stride=2, padding=1)
+        self.last = nn.Linear(48, 10)
+
+    def forward(self, x):
+        pooled = self.pool(torch.relu(self.first(x)))
+        again = nn.functional.max_pool2d(input=pooled.flatten(0, 1), kernel_size=2).view(len(x), 3, 2, 2)
+        largest, _ = nn.functional.max_pool2d(again, 2, return_indices=True)
+        return self.last((pooled + nn.functional.interpolate(again, scale_factor=2.0) - largest).flatten(1))
+
+
+def test_pooling_together_is_pooling_each(digits):
+    alone, _, together, _ = both(Pools, digits, optimizer=sgd, steps=6)
+    for first, second in zip(alone, together):
+        assert_close(first.state_dict(), second.state_dict())
+
+
+@pytest.mark.parametrize("build", [tiny, zimp.small_conv])
+def test_defaults_of_the_caller_change_nothing(digits, build):
+    def trained():
+        models = seeded(build, range(2))
+        masks = [zimp.prune(model) for model in models]
+        torch.set_default_dtype(torch.float64)
+        with torch.device("meta"):
+            zimp.train_together(models, masks, digits.train, steps=3, seeds=range(2))
+        return [model.state_dict() for model in models]
+
+    expected = seeded(build, range(2))
+    masks = [zimp.prune(model) for model in expected]
+    zimp.train_together(expected, masks, digits.train, steps=3, seeds=range(2))
+    try:
+        for model, state in zip(expected, trained()):
+            assert all(map(torch.equal, model.state_dict().values(), state.values()))
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 # Runs
 
 
@@ -258,8 +300,9 @@ def test_a_sweep_of_all_criteria_in_one_batch_is_that_sweep_one_by_one(jobs):
 def test_the_command_trains_a_sweep_together(monkeypatch, tmp_path):
     sweep = replace(SWEEP, methods=("budget", "topological"), levels=1)
     monkeypatch.setattr(experiments, "SWEEPS", {"small": sweep})
-    monkeypatch.setattr("sys.argv", ["experiments", "small", "--together", "--output", str(tmp_path)])
-    experiments.main()
+    monkeypatch.setattr("sys.argv", ["zimp", "sweep", "small", "--together", "--output", str(tmp_path)])
+    with pytest.raises(SystemExit, match="^0$"):
+        main()
     results = experiments.Results.load(tmp_path / "small.json")
     assert results.values == experiments.run(sweep, together=True).values
 
@@ -348,6 +391,52 @@ def test_networks_that_share_a_parameter_are_refused(digits):
     layer = nn.Linear(64, 10)
     with pytest.raises(ValueError, match="share a parameter or buffer; build a new network for each replicate"):
         run(lambda: nn.Sequential(nn.Flatten(), layer), digits, levels=1, seeds=[0, 1], together=True)
+
+
+class Autoencoder(nn.Module):
+    """The weight of the last layer is that of the first, turned: memory of its own it has none."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(64, 12), nn.Linear(12, 64), nn.Linear(64, 10)
+        self.second.weight = nn.Parameter(self.first.weight.data.t())
+
+    def forward(self, x):
+        return self.last(self.second(torch.relu(self.first(x.flatten(1)))))
+
+
+def with_view():
+    """A buffer that watches a weight."""
+    model = tiny()
+    model.register_buffer("row", model[1].weight.detach()[3])
+    return model
+
+
+@pytest.mark.parametrize(
+    ("build", "names"), [(Autoencoder, "first.weight and second.weight"), (with_view, "1.weight and row")]
+)
+def test_two_tensors_of_a_network_that_share_memory_are_refused(digits, build, names):
+    with pytest.raises(ValueError, match=rf"{names} of network \d share memory but are two tensors.* make them one"):
+        zimp.train_together(seeded(build, range(2)), [None] * 2, digits.train, steps=1, seeds=range(2))
+
+
+def test_networks_that_share_memory_are_refused(digits):
+    models = seeded(tiny, range(2))
+    models[1][3].bias = nn.Parameter(models[0][3].bias.data)
+    with pytest.raises(ValueError, match="share a parameter or buffer; build a new network for each replicate"):
+        zimp.train_together(models, [None] * 2, digits.train, steps=1, seeds=range(2))
+
+
+def test_parameters_that_lie_in_one_block_but_apart_train_together(digits):
+    def one_block():
+        model = tiny()
+        block = nn.utils.parameters_to_vector(model.parameters()).detach()
+        nn.utils.vector_to_parameters(block, model.parameters())
+        return model
+
+    alone, _, together, _ = both(one_block, digits)
+    for first, second in zip(alone, together):
+        assert_close(first.state_dict(), second.state_dict())
 
 
 def with_hook(parameters):

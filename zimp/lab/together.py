@@ -1,21 +1,23 @@
 """Replicates: networks of one architecture, of several seeds or criteria, that train together in one computation.
 
 A step of a small network is mostly waiting for Python. So the parameters of all replicates are stacked,
-``torch.func.vmap`` maps the network over the stack, and one optimizer steps it: as many seeds as a study needs cost
-a few times what one costs. Each replicate still computes what :func:`zimp.train` computes for it alone, but for
-rounding.
+``torch.func.vmap`` maps the network over the stack, and one optimizer steps it: the seeds that a study needs cost a
+fraction of what they cost one by one. Each replicate still computes what :func:`zimp.train` computes for it alone, but
+for rounding.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 
 import numpy as np
 import torch
+from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, max_pool2d
+from torch.overrides import TorchFunctionMode
 
 from ..checks import as_list, check_seed
 from ..layers import places, prunable_weights
@@ -66,7 +68,7 @@ def train_together(
     Raises
     ------
     ValueError
-        As :func:`zimp.train`; and for what cannot train together: networks that differ or share parameters, forward
+        As :func:`zimp.train`; and for what cannot train together: networks that differ or share memory, forward
         passes with random numbers or with branches that depend on numbers, other optimizers, several devices.
     TrainingDiverged
         If a loss or a weight is not finite; its ``replicate`` says of which network.
@@ -74,6 +76,10 @@ def train_together(
     Notes
     -----
     Forward hooks see the stack, those of the first replicate for all; hooks of parameters are not called.
+
+    For which networks it pays: sixteen on one core of an AMD EPYC train 3.8 times as fast as one by one with 1,900
+    weights each (dense layers of 20), 1.5 times as LeNet-300-100 (51,000 or 267,000 weights), twice as
+    :func:`zimp.small_conv`, and not at all faster with 1.8 million weights, whose products are the whole of a step.
 
     Examples
     --------
@@ -94,19 +100,21 @@ def train_together(
     masks = [as_masks(prunable_weights(model), mask) for model, mask in zip(models, masks)]
     _check_alike(models, split)
     check_trainable(models[0], split)
+    _check_memory(models)
     for model in models:
         model.train()
     stacked = Stacked(models)
     pruned = []
     for name, (weight, *_) in prunable_weights(models[0]).items():
-        keep = torch.from_numpy(np.stack([mask[name] for mask in masks]))
+        keep = np.stack([mask[name] for mask in masks])
         if not keep.all():
-            pruned.append((stacked.of(weight), _turned(keep).to(stacked.of(weight)).contiguous()))
+            stack = stacked.of(weight)
+            pruned.append((stack, _turned(torch.from_numpy(keep)).contiguous().to(stack)))
     _check_forward(models, stacked, split.x[:batch_size])
     optimizer = _over_stacks(optimizer(models[0].parameters()), stacked)
     snapshots = [None] * len(models)
     # Once it has freed a block of this size, glibc keeps what each step frees for the next, not asking the system anew.
-    torch.empty(31 * 2**20, dtype=torch.uint8)
+    torch.empty(31 * 2**20, dtype=torch.uint8, device="cpu")
     _zero(pruned)
     orders = [batches(len(split.y), batch_size, seed) for seed in seeds]
     for step, batch in enumerate(islice(zip(*orders), start, steps), start):
@@ -115,9 +123,9 @@ def train_together(
             snapshots = [copy.deepcopy(model.state_dict()) for model in models]
         batch = torch.cat(batch).to(split.y.device)
         scores = stacked(split.x.index_select(0, batch).unflatten(0, (len(models), -1)))
-        labels = split.y.index_select(0, batch)
+        labels = split.y.index_select(0, batch).unflatten(0, (len(models), -1))
         # The sum of the replicates' mean losses. They share no weight, so its gradient is that of each one's own.
-        total = len(models) * cross_entropy(scores.flatten(0, 1), labels)
+        total = len(models) * cross_entropy(scores.mT, labels)
         if not math.isfinite(total.item()):
             losses = _losses(scores, labels)
             replicate = int(losses.argmax())  # of NaN, if there is one
@@ -142,7 +150,7 @@ def train_together(
 @torch.no_grad()
 def _losses(scores, labels):
     """The mean loss of each replicate."""
-    return cross_entropy(scores.flatten(0, 1), labels, reduction="none").view(len(scores), -1).mean(dim=1)
+    return cross_entropy(scores.mT, labels, reduction="none").mean(dim=1)
 
 
 class Stacked:
@@ -168,11 +176,17 @@ class Stacked:
             return functional_call(models[0], state, x, tie_weights=False)
 
         self.forward = vmap(forward)
+        self.pools = any(isinstance(layer, nn.MaxPool2d) for layer in models[0].modules())
 
     def __call__(self, images, buffers=None):
         """What each network makes of its images, where both are stacked."""
-        parameters = map(_turned, self.parameters.values())
-        return self.forward(images, *parameters, *(buffers or self.buffers).values())
+        tensors = *map(_turned, self.parameters.values()), *(buffers or self.buffers).values()
+        if not (self.pools and images.ndim == 5):
+            return self.forward(images, *tensors)
+        # The channels of all replicates side by side in memory: convolutions, and all else, leave them so.
+        images = images.movedim((0, 2), (-2, -1)).contiguous().movedim((-2, -1), (0, 2))
+        with PoolingTogether():
+            return self.forward(images, *tensors)
 
     def of(self, parameter):
         """The stack to which a parameter of the first network belongs."""
@@ -188,6 +202,37 @@ class Stacked:
                 buffer.copy_(self.buffers[name][replicate])
 
 
+class PoolingTogether(TorchFunctionMode):
+    """Max pooling of all channels of all replicates at once.
+
+    ``vmap`` itself makes one pile of the images of all replicates, a copy in which the channels are no longer side by
+    side in memory; pooling that takes ten times as long, and longer than all convolutions of a small network.
+    """
+
+    def __torch_function__(self, function, types, arguments=(), settings=None):
+        if function is max_pool2d:
+            return MaxPool.apply(*arguments, settings)
+        return function(*arguments, **(settings or {}))
+
+
+class MaxPool(torch.autograd.Function):
+    """``max_pool2d`` with a rule of its own for ``vmap``: replicates are more channels."""
+
+    @staticmethod
+    def forward(images, size, settings):
+        return max_pool2d(images, size, **settings)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        """Nothing is kept: autograd goes through what :meth:`vmap` computes."""
+
+    @staticmethod
+    def vmap(info, in_dims, images, size, settings):
+        pooled = max_pool2d(images.movedim(in_dims[0], -4).flatten(-4, -3), size, **settings)
+        pooled = pooled.unflatten(-3, (info.batch_size, -1))
+        return pooled, pooled.ndim - 4
+
+
 def _turned(stack):
     """Dense weights of shape ``(replicates, out, in)`` as ``(replicates, in, out)``, and back; all else as it is."""
     return stack.mT if stack.ndim == 3 else stack
@@ -196,7 +241,7 @@ def _turned(stack):
 @torch.no_grad()
 def _zero(pruned):
     for stack, keep in pruned:
-        stack.mul_(keep)  # several times faster than to fill by a boolean mask, as `train` does
+        stack.mul_(keep)  # numbers, 1 or 0: several times faster than booleans, and than to fill as `train` does
 
 
 def _over_stacks(optimizer, stacked):
@@ -224,12 +269,34 @@ def _check_alike(models, split):
                     f"networks 0 and {replicate} differ: {name or 'the network'} is {first.get(name, 'missing')} and "
                     f"{other.get(name, 'missing')}; only networks of one architecture train together"
                 )
-    parts = [part for model in models for part in chain(model.parameters(), model.buffers())]
-    if len(set(map(id, parts))) < len(parts):
-        raise ValueError("two of the networks share a parameter or buffer; build a new network for each replicate")
+    parts = chain(*((*model.parameters(), *model.buffers()) for model in models))
     devices = {str(part.device) for part in (*parts, *split)}
     if len(devices) > 1:
         raise ValueError(f"networks and images are on several devices ({', '.join(sorted(devices))}); move them to one")
+
+
+def _check_memory(models):
+    """What is one in memory would be several in the stacks."""
+    parts = [
+        (*_memory(part), replicate, name)
+        for replicate, model in enumerate(models)
+        for name, part in chain(model.named_parameters(), model.named_buffers())
+        if part.layout == torch.strided and part.numel()
+    ]
+    for (_, end, replicate, name), (start, _, other_replicate, other) in pairwise(sorted(parts)):
+        if start < end and replicate != other_replicate:
+            raise ValueError("two of the networks share a parameter or buffer; build a new network for each replicate")
+        if start < end:
+            raise ValueError(
+                f"{name} and {other} of network {replicate} share memory but are two tensors, each of which would be "
+                "trained alone; make them one parameter, as in decoder.weight = encoder.weight, or train one by one"
+            )
+
+
+def _memory(part) -> tuple[int, int]:
+    """The addresses of its first number and of the byte after its last."""
+    last = sum((size - 1) * stride for size, stride in zip(part.shape, part.stride()))
+    return part.data_ptr(), part.data_ptr() + (last + 1) * part.element_size()
 
 
 def _description(model) -> dict[str, str]:
