@@ -64,10 +64,11 @@ def test_the_stored_results_hold_every_method_quantity_seed_and_level(name):
 
 
 # Between the kernels that PyTorch has for different processors the numbers of all ten seeds were seen to differ by at
-# most half of this, within these levels: training amplifies the last bit of a sum.
+# most half of this, within these levels: training amplifies the last bit of a sum. Whether H0 is unchanged may hang on
+# one edge, which is allowed for.
 MARGINS = {
-    "test_accuracy": 6 / 360, "kept": 8, "beta0": 4, "tree_kept": 0.09, "dense_tree_kept": 0.09, "h0_unchanged": 0,
-    "safe_density": 0.05,
+    "test_accuracy": 6 / 360, "kept": 8, "beta0": 4, "tree_kept": 0.09, "dense_tree_kept": 0.09, "safe_density": 0.05,
+    "h0_unchanged": 1,
 }  # fmt: skip
 
 
