@@ -72,6 +72,10 @@ MARGINS = {
 }  # fmt: skip
 
 
+def convolutions_are_slow(name):
+    return pytest.param(name, marks=[pytest.mark.slow] * (SWEEPS[name].network == "conv"))
+
+
 def assert_a_rerun_agrees(name, levels):
     sweep = SWEEPS[name]
     results, again = stored(name), run(replace(sweep, seeds=sweep.seeds[:1], levels=levels))
@@ -86,12 +90,12 @@ def assert_a_rerun_agrees(name, levels):
             assert curve == pytest.approx(expected, rel=0, abs=tolerance), f"{method}, {key}"
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * ("conv" in name)) for name in LEVELS])
+@pytest.mark.parametrize("name", [convolutions_are_slow(name) for name in LEVELS])
 def test_a_rerun_of_a_seed_and_a_level_of_each_method_agrees_with_what_is_stored(name):
     assert_a_rerun_agrees(name, levels=1)
 
 
-@pytest.mark.parametrize("name", ONE_SHOTS)
+@pytest.mark.parametrize("name", [convolutions_are_slow(name) for name in ONE_SHOTS])
 def test_a_rerun_of_a_seed_of_each_method_agrees_with_what_is_stored(name):
     assert_a_rerun_agrees(name, levels=SWEEPS[name].levels)
 
@@ -261,7 +265,7 @@ def test_every_backend_gives_what_one_process_gives(methods, backend, jobs):
 
 def test_runs_in_threads_of_one_process_do_not_touch_each_others_random_numbers():
     """Networks begin with numbers of torch's one generator: without taking turns, threads drew each other's."""
-    sweep = replace(TINY, methods=("budget",), levels=0, steps=1, seeds=tuple(range(20)))
+    sweep = replace(TINY, methods=("budget",), levels=0, steps=1, seeds=tuple(range(12)))
     with joblib.parallel_config(backend="threading"):
         in_threads = run(sweep, jobs=4)
     assert in_threads.values == run(sweep).values
