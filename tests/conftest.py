@@ -51,3 +51,9 @@ def site(tmp_path_factory):
     result = subprocess.run(list(map(str, build)), capture_output=True, text=True, encoding="utf-8", errors="replace")
     assert result.returncode == 0, f"the book does not build:\n{result.stdout[-3000:]}\n{result.stderr[-6000:]}"
     return out / "_build" / "html"
+
+
+@pytest.fixture
+def seeded():
+    """For networks that are built in a test."""
+    torch.manual_seed(0)

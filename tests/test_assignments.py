@@ -8,14 +8,17 @@ import os
 import re
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jupytext
 import nbformat
+import psutil
 import pytest
 from nbclient import NotebookClient
 
@@ -320,6 +323,198 @@ def test_a_batch_of_thirty_with_accidents(built, tmp_path):
     assert any("hidden tests failed." in sentence for sentence in sentences)
     hidden, public = texts(built, "hw1")
     assert hidden - public and not [text for text in hidden - public if any(text in s for s in sentences)]
+
+
+# A batch that is stopped, and a CSV that cannot be. The autograder has one question, so that no course is built for it.
+
+TEST = """from otter.test_files import test_case
+
+OK_FORMAT = False
+name = "q1"
+points = 3
+
+@test_case(points=3, hidden=False)
+def test_answer(answer):
+    assert answer == 42, "answer should be 42."
+"""
+RIGHT, ENDLESS = "answer = 42", "import time\nwhile True:\n    time.sleep(0.1)"
+
+
+@pytest.fixture
+def batch(tmp_path):
+    """A folder with a course in `built` and no submission yet in `batch/hw1`; what is temporary goes into `tmp`."""
+    for name in ("built/autograder", "batch/hw1", "tmp"):
+        (tmp_path / name).mkdir(parents=True)
+    with zipfile.ZipFile(tmp_path / "built" / "autograder" / "hw1.zip", "w") as archive:
+        archive.writestr("tests/q1.py", TEST)
+    return tmp_path
+
+
+def hand_in(batch, **sources):
+    for name, source in sources.items():
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+        nbformat.write(notebook, batch / "batch" / "hw1" / f"{name}.ipynb")
+
+
+def grading(batch, *arguments, **environment):
+    """A grading of the batch that runs beside the test."""
+    places = ["--built", batch / "built", "--output", batch / "g.csv"]
+    command = [sys.executable, ASSIGNMENTS / "course.py", "grade", batch / "batch", *places, *arguments]
+    environment = os.environ | {"PYTHONUTF8": "1", "TMPDIR": str(batch / "tmp")} | environment
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
+    return subprocess.Popen(list(map(str, command)), env=environment, start_new_session=True, **pipes)
+
+
+def until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def processes(folder):
+    """Those of submissions whose home is below a folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            found += [process] if process.environ().get("HOME", "").startswith(str(folder)) else []
+        except psutil.Error:
+            pass
+    return found
+
+
+def of_kernels(folder):
+    """That a submission is being run: its grader and its kernel are there."""
+    return len(processes(folder)) >= 2
+
+
+def test_c1_a_row_is_there_whatever_the_file_and_the_error_are_called(batch):
+    hand_in(batch, right=RIGHT, wrong="raise ValueError('half of a character: \\udcfc')")
+    folder = os.fsencode(batch / "batch" / "hw1")
+    name = folder + b"/M\xfcller.ipynb"
+    try:
+        os.rename(folder + b"/right.ipynb", name)
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    process = grading(batch, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    said = process.communicate(timeout=120)
+    assert process.returncode == 0 and "2 graded" in said[0], said
+    found = rows(batch / "g.csv")
+    assert found["hw1/M\\xfcller.ipynb"]["total"] == "3" and found["hw1/wrong.ipynb"]["total"] == "0"
+    assert list(found) == sorted(found) and not list((batch / "tmp").iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="ends processes by signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
+def test_c1_what_is_graded_before_a_stop_is_there_and_nothing_else_is_left(batch, name):
+    hand_in(batch, a_right=RIGHT, b_endless=ENDLESS, c_right=RIGHT)
+    (batch / "batch" / "hw1" / "0.ipynb").write_text("no notebook")
+    (batch / "g.csv").write_text("submission,total\nhw1/anna.ipynb,7\n")
+    (batch / "g.csv").chmod(0o600)
+    process = grading(batch, "--jobs", 1)
+    until(lambda: "a_right" in (batch / "g.csv").read_text())
+    until(lambda: of_kernels(batch / "tmp"))
+    os.killpg(process.pid, getattr(signal, name))  # as a terminal does
+    said = "".join(process.communicate(timeout=30))
+    assert "Traceback" not in said
+    if name != "SIGKILL":
+        assert process.returncode == 1 and "stopped: 2 graded are in" in said and "g.csv.earlier" in said
+    until(
+        lambda: not processes(batch / "tmp") and not list((batch / "tmp").iterdir()), 0.1 if "stopped" in said else 20
+    )
+    found = rows(batch / "g.csv")
+    assert {name: row["status"] for name, row in found.items()} == {
+        "hw1/0.ipynb": "not a notebook", "hw1/a_right.ipynb": "graded",
+    }  # fmt: skip
+    assert (batch / "g.csv.earlier").read_text() == "submission,total\nhw1/anna.ipynb,7\n"
+    assert (batch / "g.csv").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(os.name != "posix", reason="ends processes by signals")
+def test_c1_a_grading_that_is_stopped_at_once_leaves_the_earlier_one(batch):
+    hand_in(batch, endless=ENDLESS)
+    before = "submission,total\nhw1/anna.ipynb,7\n"
+    (batch / "g.csv").write_text(before)
+    process = grading(batch)
+    until(lambda: of_kernels(batch / "tmp"))
+    process.terminate()  # with the care of a Ctrl-C
+    assert "stopped: nothing was graded" in process.communicate(timeout=30)[1]
+    assert (batch / "g.csv").read_text() == before
+    assert {path.name for path in batch.iterdir()} == {"built", "batch", "tmp", "g.csv"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--output", "none/g.csv"], "--output none/g.csv cannot be written: No such file or directory"),
+        (["--output", "batch"], "--output batch cannot be written: Is a directory"),
+        (["--output", "/proc/g.csv"], "--output /proc/g.csv cannot be written"),
+        (["--output", "batch/hw1/right.ipynb"], "is there already, and is no CSV of an earlier grading"),
+        (["--output", "link.csv"], "is there already, and is no CSV of an earlier grading"),
+        (["--built", "none"], "hw1.zip cannot be read"),
+        (["--built", "other"], "has other questions than hw1.md (q77); build the course again"),
+        (["--jobs", "-1"], "--jobs -1 is not a number of submissions"),
+        (["--assignment", "hw2"], "hw2.zip cannot be read"),
+    ],
+)
+def test_c1_a_start_that_fails_grades_nothing_and_leaves_the_earlier_grades(batch, arguments, message, monkeypatch):
+    if "/proc" in message and not os.path.isdir("/proc"):
+        pytest.skip("needs a folder in which even root writes nothing")
+    hand_in(batch, right=RIGHT, wrong="answer = 1")
+    (batch / "g.csv").write_text("submission,total\nhw1/anna.ipynb,7\n")
+    (batch / "link.csv").symlink_to("batch/hw1/right.ipynb")
+    (batch / "other" / "autograder").mkdir(parents=True)
+    with zipfile.ZipFile(batch / "other" / "autograder" / "hw1.zip", "w") as archive:
+        archive.writestr("tests/q77.py", TEST.replace("q1", "q77"))
+    before = {path: path.read_bytes() for path in batch.rglob("*") if path.is_file()}
+    monkeypatch.syspath_prepend(ASSIGNMENTS)
+    import course
+
+    monkeypatch.setattr(course, "grade_one", lambda *_: pytest.fail("has begun to grade"))
+    monkeypatch.chdir(batch)
+    command = ["course.py", "grade", "batch", "--built", "built", "--output", "g.csv", *arguments]
+    monkeypatch.setattr(sys, "argv", command)
+    for name in ("SIGTERM", "SIGHUP"):
+        monkeypatch.setattr(signal, name, None, raising=False)  # main would handle it in this process, too
+    with pytest.raises(SystemExit, match=re.escape(message)):
+        course.main()
+    assert {path: path.read_bytes() for path in batch.rglob("*") if path.is_file()} == before
+
+
+def test_c1_grades_replace_the_earlier_ones_of_the_same_folder_through_a_link(batch):
+    """With --assignment the CSV may lie among the submissions, and is none."""
+    (batch / "batch" / "hw1" / "paper.pdf").write_bytes(b"%PDF")
+    folder, arguments = batch / "batch" / "hw1", ["--built", batch / "built", "--assignment", "hw1"]
+    (batch / "there.csv").write_text("\ufeffsubmission;total\n", encoding="utf-8")
+    (folder / "g.csv").symlink_to(batch / "there.csv")
+    for _ in range(2):
+        course("grade", folder, *arguments, "--output", folder / "g.csv")
+        assert list(rows(batch / "there.csv")) == ["hw1/paper.pdf"] and (folder / "g.csv").is_symlink()
+        assert {path.name for path in batch.iterdir()} == {"built", "batch", "tmp", "there.csv"}
+
+
+def test_c1_a_row_that_finds_the_disk_full_is_not_written_by_half(batch, monkeypatch):
+    monkeypatch.syspath_prepend(ASSIGNMENTS)
+    import course
+
+    grades = course.Grades(batch / "g.csv", ["q1"])
+    grades.write({"submission": "hw1/a", "status": "graded"})
+    file = grades.file
+
+    class Full:
+        def __getattr__(self, name):
+            return getattr(file, name)
+
+        def write(self, line):
+            if len(line) < 100:
+                raise OSError(28, "No space left on device")
+            return file.write(line[:100])
+
+    grades.file = Full()
+    with pytest.raises(OSError, match="No space left"):
+        grades.write({"submission": "hw1/b", "message": "long " * 100})
+    assert grades.stop().startswith("1 graded are in")
+    assert list(rows(batch / "g.csv")) == ["hw1/a"]
 
 
 def test_a_master_that_fails_its_own_tests_does_not_build_and_says_why(tmp_path, monkeypatch, capsys):

@@ -107,10 +107,6 @@ BAD_LAYERS = {
     "a masked array": (
         (np.ma.masked_array(ONES, ONES > 0),), "a masked array hides some of its entries, which are weights all the",
     ),
-    "a sparse tensor": (
-        (torch.ones(3, 4).to_sparse(),), r"a Tensor of torch.float32 in the layout torch.sparse_coo on cpu is no array",
-    ),
-    "a sparse tensor by rows": ((torch.ones(3, 4).to_sparse_csr(),), "torch.sparse_csr on cpu is no array of numbers"),
     "floats of 8 bits": ((torch.ones(3, 4).to(torch.float8_e4m3fn),), r"a Tensor of torch.float8_e4m3fn .* or"),
     "complex halves": ((torch.ones(3, 4).to(torch.complex32),), "a Tensor of torch.complex32 .* is no array of"),
     "a meta tensor": ((torch.ones(3, 4, device="meta"),), "torch.float32 in the layout torch.strided on meta is no"),
@@ -126,8 +122,10 @@ BAD_LAYERS = {
     "mask of objects": ((ONES, ONES.astype(object)), "mask has dtype object; a mask is boolean, or of the numbers 0"),
     "complex mask": ((ONES, 1j * ONES), "mask has dtype complex128; a mask is boolean, or of the numbers 0 and 1"),
     "masked mask": ((ONES, np.ma.masked_array(ONES, ONES > 0)), "a masked array hides some of its entries"),
-    "sparse mask": ((ONES, csr_array(ONES)), r"a sparse array is taken only as weights of .*; use toarray\(\)"),
-    "sparse tensor for a mask": ((ONES, torch.ones(3, 4).to_sparse()), "torch.sparse_coo on cpu is no array of"),
+    "sparse mask": ((ONES, csr_array(ONES)), r"the mask is a sparse array; give it dense, as its toarray\(\) or"),
+    "sparse tensor for a mask": ((ONES, torch.ones(3, 4).to_sparse()), "the mask is a sparse array; give it dense"),
+    "a layer of torch": ((nn.Linear(4, 3),), "weights is a Linear, no array of numbers; give the weight of one layer"),
+    "a graph": ((zimp.layer_graph(ONES),), r"weights is a LayerGraph, no array of numbers; unpack it: \*graph"),
 }  # fmt: skip
 if np.longdouble(0).itemsize > 8:  # not on Windows, and not on Apple's processors
     BAD_LAYERS["long doubles"] = (ONES.astype(np.longdouble),), "real numbers of at most 64 bits"
@@ -244,10 +242,11 @@ BAD = {
     "a convention that is an array": (lambda: zimp.neural_persistence(ONES, convention=ONES), "is unknown; it is one"),
     "ripser of a sparse array": (
         lambda: zimp.ripser_diagram(csr_array(ONES)),
-        re.escape("a sparse array is taken only as weights of zimp.spanning_forest and its like; use toarray()"),
+        "a sparse array is taken only as weights of zimp.spanning_forest and its like; here give it dense, together "
+        "with a mask of the entries that are stored: what is absent would become a weight of 0",
     ),
     "heaviest of a sparse array": (lambda: zimp.magnitude_mask(csr_array(ONES), 1), "a sparse array is taken only as"),
-    "components of a sparse array": (lambda: zimp.count_components(csr_array(ONES)), "a sparse array is taken only as"),
+    "components of a sparse array": (lambda: zimp.count_components(csr_array(ONES)), "the mask is a sparse array;"),
     # bounds
     "a probability in words": (
         lambda: zimp.connectivity_density(3, 4, "half"), "probability='half' is not a number",
@@ -299,21 +298,24 @@ BAD = {
     # layers
     "no module": (lambda: zimp.prunable(ONES), "model is a ndarray, not a torch.nn.Module; build the network first"),
     "a builder for a module": (lambda: zimp.prunable(network), "model is a function, not a torch.nn.Module"),
-    "no layers": (lambda: zimp.prunable(nn.ReLU()), "ReLU has no dense layer and no convolution; there is nothing to"),
+    "no layers": (lambda: zimp.prunable(nn.ReLU()), "ReLU has no dense, convolutional or recurrent layer"),
     "only norms": (
-        lambda: zimp.prunable(nn.Sequential(nn.LayerNorm(3), nn.Embedding(3, 2))), "Sequential has no dense layer",
+        lambda: zimp.prunable(nn.Sequential(nn.LayerNorm(3), nn.Embedding(3, 2))), "Sequential has no dense, convol",
     ),
     "a lazy layer": (lambda: zimp.prunable(nn.LazyLinear(3)), "weight is not initialised yet; run one batch through"),
     "pruned by torch": (
         lambda: zimp.prunable(nn.Sequential(pruned_by_torch())),
-        r"0.weight is computed by torch.nn.utils.prune or a parametrisation, not stored; make it permanent first",
+        re.escape(
+            "0.weight is computed, not stored, so to prune it would be in vain; make it permanent first: "
+            "torch.nn.utils.prune.remove(layer, name)"
+        ),
     ),
     "parametrised": (
         lambda: zimp.prunable(parametrizations.weight_norm(nn.Linear(4, 3))),
-        "weight is computed by torch.nn.utils.prune or a parametrisation",
+        re.escape("make it permanent first: torch.nn.utils.parametrize.remove_parametrizations(layer, name)"),
     ),
     "a layer without weights": (
-        lambda: zimp.prunable(with_weight(None)), "weight is computed by torch.nn.utils.prune or a parametrisation,",
+        lambda: zimp.prunable(with_weight(None)), "weight is computed, not stored, so to prune it would be in vain$",
     ),
     "a class for a module": (lambda: zimp.prunable(nn.Linear), "model is a type, not a torch.nn.Module; build the"),
     "half a group": (lambda: zimp.layer_graph(ONES, groups=1.5), "groups=1.5 is not a whole number"),
@@ -430,7 +432,23 @@ BAD = {
     "a rate of a layer": (
         lambda: prune(rate={"0.weight": 0.2, "1.weight": 20}), r"rate\['1.weight'\]=20 is not strictly between 0 and 1",
     ),
-    "a missing rate": (lambda: prune(rate={"0.weight": 0.2}), "rate has no entry for '1.weight'; it needs one for"),
+    "a budget above what is left": (
+        lambda: prune(keep={"1.weight": 9}), r"keep\['1.weight'\]=9 is not between 0 and the 8 weights that are left",
+    ),
+    "a budget below the tree": (
+        lambda: prune(keep={"0.weight": 5}, criterion="topological"),
+        "keep=5 is below the 6 weights of a spanning tree of a 4x3 layer, 0.weight; topological pruning cannot go",
+    ),
+    "a budget that is a share": (lambda: prune(keep={"0.weight": 0.5}), r"keep\['0.weight'\]=0.5 is not a whole num"),
+    "a budget of no layer": (lambda: prune(keep={"fc": 5}), "keep has an entry for 'fc', which is none of 0.weight, 1"),
+    "one budget": (lambda: prune(keep=5), "keep is a int, not a dict; it needs an entry for each of 0.weight, 1.weig"),
+    "budgets and rates": (
+        lambda: prune(keep={"0.weight": 5}, rate=0.5), "keep was given together with rate=0.5; it takes the place",
+    ),
+    "budgets of a network": (
+        lambda: prune(keep={"0.weight": 5}, scope="global"), "but scope='global' prunes the network as one",
+    ),
+    "True weights": (lambda: zimp.magnitude_mask(ONES, True), "keep=True is not a whole number; it is a count of"),
     "a rate too many": (
         lambda: prune(rate={"0.weight": 0.2, "1.weight": 0.2, "1.bias": 0.2}),
         "rate has an entry for '1.bias', which is none of 0.weight, 1.weight",
@@ -461,12 +479,13 @@ BAD = {
     "a diverged network": (
         lambda: zimp.prune(diverged()), r"weights\[1, 2\] is nan; all weights must be finite. Did the training",
     ),
-    "amount 1.0": (lambda: amount(1.0), "amount=1.0 is not strictly between 0 and 1"),
-    "amount 0.0": (lambda: amount(0.0), "amount=0.0 is not strictly between 0 and 1"),
-    "amount NaN": (lambda: amount(NAN), "amount=nan is not strictly between 0 and 1"),
+    "amount 1.0": (lambda: amount(1.0), "keep=0 is below the 6 weights of a spanning tree of a 3x4 layer"),
+    "amount 1.1": (lambda: amount(1.1), "amount=1.1 is no share from 0 to 1, and no number of weights to prune"),
+    "amount True": (lambda: amount(True), "amount=True is no share from 0 to 1, and no number of weights to prune"),
+    "amount NaN": (lambda: amount(NAN), "amount=nan is no share from 0 to 1, and no number of weights to prune"),
     "amount -1": (lambda: amount(-1), "amount=-1 is negative; it is the number of weights to prune, or their share"),
-    "amount in words": (lambda: amount("half"), "amount='half' is not strictly between 0 and 1"),
-    "amount above what is left": (lambda: amount(13), "keep=-1 is not between 0 and the 12 weights that are left"),
+    "amount in words": (lambda: amount("half"), "amount='half' is no share from 0 to 1, and"),
+    "amount above what is left": (lambda: amount(13), "amount=13 is above the 12 weights that are left"),
     "amount beyond the tree": (lambda: amount(7), "keep=5 is below the 6 weights of a spanning tree of a 3x4 layer"),
     "masks of one layer": (
         lambda: prune(masks=ONES), "masks is a ndarray, not a dict; it needs an entry for each of 0.weight, 1.weight",
@@ -501,7 +520,18 @@ BAD = {
         lambda: zimp.train(network(), None, zimp.load_data("digits"), steps=1, seed=0),
         "split is a Data, not a zimp.Split of two tensors, images and labels",
     ),
-    "a split in arrays": (lambda: train(x=np.ones((6, 64))), "split is a Split, not a zimp.Split of two tensors"),
+    "a split in arrays": (
+        lambda: train(x=np.ones((6, 64))), "split.x is a ndarray, not a tensor; make it one by torch.from_numpy or the",
+    ),
+    "a data set of torch": (
+        lambda: zimp.iterative_magnitude_pruning(
+            network, torch.utils.data.TensorDataset(IMAGES, LABELS), levels=1
+        ),
+        "data is a TensorDataset, not a zimp.Data; make one of tensors: zimp.Data",
+    ),
+    "data in a tuple": (
+        lambda: zimp.iterative_magnitude_pruning(network, (IMAGES, LABELS), levels=1), "data is a tuple, not a zimp.D",
+    ),
     "fewer labels than images": (
         lambda: train(y=torch.arange(5)), re.escape("split has images (6, 64) and labels (5,); each image has one"),
     ),
@@ -597,7 +627,7 @@ BAD = {
     "an empty layer": (lambda: zimp.prunable(nn.Linear(5, 0)), r"weight has shape \(0, 5\)"),
     "training with masks of another network": (
         lambda: zimp.train(network(), {"fc.weight": None}, zimp.load_data("digits").train, steps=1, seed=0),
-        "masks has no entry for '1.weight'",
+        "masks has no entry for '1.weight'; it needs one for each of 1.weight",
     ),
     "a network for a builder": (
         lambda: run(network()), "build is a network already; pass the function that builds it, so that the seed can be",
@@ -620,12 +650,12 @@ BAD = {
     },
     "a run's scope": (lambda: run(scope="l1"), "scope='l1' is unknown"),
     "a run's rate": (lambda: run(rate=1.0), "rate=1.0 is not strictly between 0 and 1"),
-    "a run's rates": (lambda: run(rate={"fc1": 0.2}), "rate has no entry for '1.weight'"),
+    "a run's rates": (lambda: run(rate={"fc1": 0.2}), "rate has an entry for 'fc1', which is none of 1"),
     # data and records
     "data that is a list": (lambda: zimp.load_data(["digits"]), r"name=\['digits'\] is unknown; it is one of 'digits'"),
     "unknown data": (
         lambda: zimp.load_data("imagenet"),
-        "name='imagenet' is unknown; it is one of 'digits', 'mnist', 'fashion-mnist', 'cifar10'",
+        "name='imagenet' is unknown; it is one of 'digits', 'mnist5k', 'mnist', 'fashion-mnist', 'cifar10'",
     ),
     "a quantity that is not recorded": (
         lambda: zimp.Record({}, {}, [{"seed": 0, "layers": {}}]).curve("loss"),

@@ -1,4 +1,7 @@
 import json
+import os
+import random
+import signal
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -9,12 +12,14 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from joblib.parallel import ThreadingBackend
 from torch import nn
 
 import zimp
 from zimp.lab import experiments
 from zimp.lab.experiments import NETWORKS, ONE_SHOT, RULES, SWEEPS, Results, Sweep, run
+from zimp.lab.record import FIXED
 from zimp.reports.command import main
 
 STORED = Path(__file__).parent.parent / "book" / "results"
@@ -223,7 +228,7 @@ def test_topological_sizes_shrink_by_the_rate_down_to_the_trees():
     assert sizes[20] == sizes[22] == TREES["mlp"] == {"fc1.weight": 363, "fc2.weight": 399, "output.weight": 109}
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", ["mlp", "conv", "small_mlp"])
 def test_the_rule_of_topological_pruning_is_the_criterion_of_that_name(network, digits):
     sweep = Sweep(network, ("topological",), levels=3, steps=5, seeds=(2,), rate=0.7)
     results = run(sweep)
@@ -276,7 +281,7 @@ def test_what_trains_together_does_not_depend_on_the_number_of_processes(monkeyp
     """It was a share of the runs for each process: with another number of them, sums were rounded otherwise."""
     shares = []
 
-    def levels(sweep, share):
+    def levels(sweep, share, folder):
         shares.append(share)
         return [{"kept": [1]}] * len(share)
 
@@ -413,11 +418,11 @@ def test_a_disk_that_is_full_leaves_the_results_that_stood_there(tmp_path, monke
     path = tmp_path / "results.json"
     RESULTS.save(path)
 
-    def full(file, text, **_):
+    def full(file, content):
         file.touch()
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space left"):
         replace(RESULTS, values={}).save(path)
     assert Results.load(path) == RESULTS and list(tmp_path.iterdir()) == [path]
@@ -481,29 +486,115 @@ def test_the_command_runs_all_sweeps_with_as_many_seeds_as_told(monkeypatch, tmp
     assert results.sweep["seeds"] == [0] and results.fingerprint == replace(small, seeds=(0,)).fingerprint
 
 
-def test_the_command_keeps_the_runs_that_were_done_when_one_fails(monkeypatch, tmp_path, failing):
-    """They were lost with the process. The file is another than that of the whole sweep, which stays as it was."""
-    monkeypatch.setattr(experiments, "SWEEPS", {"tiny": failing(RuntimeError())})
+def test_the_command_goes_on_where_a_sweep_failed(monkeypatch, tmp_path, failing):
+    """What was done was lost with the process; now it is in a folder, until the results are whole."""
+    sweep = failing(RuntimeError())
+    monkeypatch.setattr(experiments, "SWEEPS", {"tiny": sweep})
     with pytest.raises(RuntimeError):
         command(monkeypatch, "tiny", "--output", tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["tiny.stopped.json"]
-    assert len(Results.load(tmp_path / "tiny.stopped.json").curve("topological", "kept")) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.part"]
+    done = {path.name for path in (tmp_path / "tiny.part").glob("*-*.json")}
+    assert done == {"topological-3.json", "topological-1.json", "topological-2.json", "random_tree-3.json"}
+    monkeypatch.undo()
+    monkeypatch.setattr(experiments, "SWEEPS", {"tiny": sweep})
+    calls = []
+    monkeypatch.setattr(experiments, "_levels", lambda *a, levels=experiments._levels: calls.append(a[1]) or levels(*a))
+    assert command(monkeypatch, "tiny", "--output", tmp_path) == 0
+    assert calls == [[("random_tree", 1)], [("random_tree", 2)]]
+    assert Results.load(tmp_path / "tiny.json").values == run(sweep).values
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.json"]
 
 
-def test_the_command_writes_nothing_when_the_first_run_fails(monkeypatch, tmp_path):
+def test_the_command_writes_no_results_when_the_first_run_fails(monkeypatch, tmp_path):
     monkeypatch.setattr(experiments, "SWEEPS", {"tiny": replace(TINY, data="imagenet")})
     with pytest.raises(ValueError, match="name='imagenet' is unknown"):
         command(monkeypatch, "tiny", "--output", tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob("*.json"))
+
+
+# In a folder
+
+
+def test_a_sweep_of_other_settings_is_refused_its_folder_and_one_of_more_seeds_goes_on(tmp_path, monkeypatch):
+    sweep = replace(TINY, seeds=(3,), methods=("topological",))
+    first = run(sweep, folder=tmp_path)
+    for other, difference in (
+        ({"levels": 3}, "levels=2, this one has 3"),
+        ({"rate": 0.5}, "rate=0.2, this one has 0.5"),
+    ):
+        with pytest.raises(ValueError, match=f"{tmp_path.name} holds a sweep with {difference}; give it a folder of"):
+            run(replace(sweep, **other), folder=tmp_path)
+    with pytest.raises(ValueError, match="holds a sweep with together=False, this one has True"):
+        run(sweep, folder=tmp_path, together=True)
+    more = run(TINY, folder=tmp_path)
+    assert more.values == run(TINY).values
+    assert more.values["topological"]["kept"][0] == first.values["topological"]["kept"][0]
+
+
+def test_a_folder_of_a_sweep_is_one_process_own(tmp_path):
+    with FileLock(tmp_path / "lock"), pytest.raises(RuntimeError, match="another run is at work in"):
+        run(TINY, folder=tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="is a file; a run needs a folder of its own"):
+        run(TINY, folder=tmp_path / "file")
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_sweep_loses_nothing(tmp_path, monkeypatch):
+    calls, write = [], Path.write_bytes
+
+    def full(file, content):
+        calls.append(file)
+        if len(calls) == 6:
+            raise OSError("No space left on device")
+        return write(file, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(TINY, folder=tmp_path)
+    monkeypatch.undo()
+    assert run(TINY, folder=tmp_path).values == run(TINY).values
+
+
+SIX = replace(TINY, methods=tuple(RULES), network="small_mlp", levels=3, steps=20)
+KILLED = """
+import os, random, signal, sys
+from pathlib import Path
+from zimp.lab import experiments
+import test_experiments
+write, calls, last = Path.write_bytes, [], int(sys.argv[2])
+def write_or_die(file, content):
+    calls.append(file)
+    if len(calls) > last:
+        write(file, content[: len(content) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+    return write(file, content)
+Path.write_bytes = write_or_die
+experiments.run(test_experiments.SIX, folder=sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+def test_a_sweep_that_is_killed_five_times_ends_with_the_same_numbers(tmp_path):
+    """In the middle of writing a file, each time some way further."""
+    draw = random.Random(0)
+    for _ in range(5):
+        arguments = [sys.executable, "-c", KILLED, str(tmp_path), str(draw.randrange(1, 12))]
+        process = subprocess.run(arguments, cwd=Path(__file__).parent)
+        assert process.returncode == -signal.SIGKILL
+    assert run(SIX, folder=tmp_path).values == run(SIX).values
 
 
 @pytest.mark.slow
 def test_the_command_runs_in_several_processes(tmp_path):
     """What it runs has to reach the workers although the module is the program itself."""
-    arguments = ["one_shot_mlp", "--seeds", "1", "--jobs", "2", "--output", str(tmp_path)]
-    subprocess.run([sys.executable, "-m", "zimp", "sweep", *arguments], check=True)
-    expected = run(replace(SWEEPS["one_shot_mlp"], seeds=(0,)))
-    assert Results.load(tmp_path / "one_shot_mlp.json").values == expected.values
+    for jobs in ("1", "2"):
+        arguments = ["small_mlp", "--seeds", "1", "--jobs", jobs, "--output", str(tmp_path / jobs)]
+        subprocess.run([sys.executable, "-m", "zimp", "sweep", *arguments], check=True)
+    one, two = (Results.load(tmp_path / jobs / "small_mlp.json") for jobs in ("1", "2"))
+    assert one.values == two.values
+    assert one.made["settings"] == {**FIXED, **{name: os.environ[name] for name in FIXED if name in os.environ}}
+    assert one.made["seconds"] > 0 and one.made["processor"]
 
 
 @pytest.mark.parametrize("seeds", [0, -1])

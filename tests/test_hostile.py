@@ -198,11 +198,18 @@ with warnings.catch_warnings():  # of torch, about layouts that it may change
 ONES, LAYER = np.ones((3, 4)), lambda: nn.Linear(4, 3)
 IMAGES = zimp.Split(torch.rand(6, 4, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 3)
 KERNELS = np.ones((2, 2, 3, 3))
+def hold_masks(layer, masks):
+    return zimp.hold(zimp.adam(layer.parameters()), layer, masks)
+
+
 ARGUMENTS = {  # each argument of each public function, by what takes its place
     "spanning_forest(_)": zimp.spanning_forest,
     "spanning_forest(mask=_)": lambda _: zimp.spanning_forest(ONES, _),
     "spanning_forest(tensor, mask=_)": lambda _: zimp.spanning_forest(torch.ones(3, 4), _),
     "persistence_diagram(_)": zimp.persistence_diagram,
+    "persistence_diagram(scale=_)": lambda _: zimp.persistence_diagram(ONES, scale=_),
+    "tree_overlap(_)": lambda _: zimp.tree_overlap(zimp.spanning_forest(ONES), _),
+    "tree_overlap(mask=_)": lambda _: zimp.tree_overlap(*2 * [zimp.spanning_forest(ONES)], _),
     "betti_curve(_)": lambda _: zimp.betti_curve(_, 0.5),
     "betti_curve(thresholds=_)": lambda _: zimp.betti_curve(ONES, _),
     "count_components(_)": zimp.count_components,
@@ -246,6 +253,18 @@ ARGUMENTS = {  # each argument of each public function, by what takes its place
     "prune(masks=_)": lambda _: zimp.prune(LAYER(), _),
     "prune(masks={'weight': _})": lambda _: zimp.prune(LAYER(), {"weight": _}),
     "prune(rate=_)": lambda _: zimp.prune(LAYER(), rate=_),
+    "prune(keep=_)": lambda _: zimp.prune(LAYER(), keep=_),
+    "prune(keep={'weight': _})": lambda _: zimp.prune(LAYER(), keep={"weight": _}),
+    "apply_masks(_)": lambda _: zimp.apply_masks(_, None),
+    "apply_masks(masks=_)": lambda _: zimp.apply_masks(LAYER(), _),
+    "masks_of(_)": zimp.masks_of,
+    "mask_facts(_)": lambda _: zimp.mask_facts(_, None),
+    "mask_facts(masks=_)": lambda _: zimp.mask_facts(LAYER(), _),
+    "mask_facts(before=_)": lambda _: zimp.mask_facts(LAYER(), None, _),
+    "hold(_)": lambda _: zimp.hold(_, LAYER(), None),
+    "hold(model=_)": lambda _: zimp.hold(zimp.adam(LAYER().parameters()), _, None),
+    "hold(masks=_)": lambda _: hold_masks(LAYER(), _),
+    "run_levels(_)": lambda _: list(zimp.run_levels(_)),
     "prune(criterion=_)": lambda _: zimp.prune(LAYER(), criterion=_),
     "prune(scope=_)": lambda _: zimp.prune(LAYER(), scope=_),
     "TopologicalUnstructured(_)": zimp.TopologicalUnstructured,
@@ -257,6 +276,8 @@ ARGUMENTS = {  # each argument of each public function, by what takes its place
     ),
     "lenet_300_100(_)": zimp.lenet_300_100,
     "lenet_300_100(classes=_)": lambda _: zimp.lenet_300_100(64, _),
+    "small_mlp(_)": zimp.small_mlp,
+    "small_mlp(hidden=_)": lambda _: zimp.small_mlp(64, _),
     "small_conv(_)": zimp.small_conv,
     "small_conv(size=_)": lambda _: zimp.small_conv(1, _),
     "load_data(_)": zimp.load_data,
@@ -279,14 +300,15 @@ ARGUMENTS = {  # each argument of each public function, by what takes its place
 SIZES = [
     ARGUMENTS[name]
     for name in (
-        "lenet_300_100(_)", "lenet_300_100(classes=_)", "small_conv(_)", "small_conv(size=_)",
+        "lenet_300_100(_)", "lenet_300_100(classes=_)", "small_mlp(_)", "small_mlp(hidden=_)",
+        "small_conv(_)", "small_conv(size=_)",
         "layer_graph(input_size=_)", "layer_graph(padding=_)", "tree_sizes(input_size=_)",
     )
 ]  # fmt: skip
 # Classes that hold what was checked before, and what takes a run's arguments: tests/test_errors.py has those.
 ELSEWHERE = {
     "SpanningForest", "LayerGraph", "Data", "Split", "TrainingDiverged", "Report", "Record",
-    "iterative_magnitude_pruning", "adam",
+    "iterative_magnitude_pruning", "adam", "KeptLevel", "TreeOverlap",
 }  # fmt: skip
 
 
@@ -305,7 +327,7 @@ def assert_works_or_says_what_is_wrong(call, *arguments, also=()):
 
 @pytest.mark.parametrize("call", ARGUMENTS.values(), ids=ARGUMENTS)
 def test_a_stranger_for_an_argument_works_or_is_named(call):
-    also = FileNotFoundError if call is zimp.report else ()
+    also = {zimp.report: FileNotFoundError, ARGUMENTS["run_levels(_)"]: NotADirectoryError}.get(call, ())
     if call is ARGUMENTS["tree_sizes(input_size=_)"]:
         also = RuntimeError  # of the network, when it is run on an image that it is not made for
     for name, stranger in STRANGERS.items():
@@ -415,7 +437,8 @@ NETWORKS = {
     "NaN": with_weight(lambda weight: weight / 0 * 0),
     "no weights": lambda: nn.Sequential(nn.Linear(4, 0), nn.Linear(0, 3)),
     "no layers": nn.Sequential,
-    "no layer that is pruned": lambda: nn.LSTM(4, 3),
+    "no layer that is pruned": lambda: nn.Embedding(4, 3),
+    "recurrent, with a state beside its output": lambda: nn.LSTM(4, 3),
     "compiled": lambda: torch.compile(nn.Sequential(nn.Linear(4, 3)), backend="eager"),
     "traced": lambda: torch.jit.trace(nn.Sequential(nn.Linear(4, 3)), torch.ones(1, 4)),
 }
@@ -443,7 +466,7 @@ def build(name):
 
 
 # What a network raises when it is run is its own affair.
-CANNOT_RUN = ("sparse weights", "no layer that is pruned")
+CANNOT_RUN = ("sparse weights", "no layer that is pruned", "recurrent, with a state beside its output")
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -466,6 +489,11 @@ def test_a_strange_network_is_trained_or_refused(name):
         zimp.train(network, masks, IMAGES, steps=3, seed=0, batch_size=3)
         for key, mask in (masks or {}).items():
             assert not zimp.prunable(network)[key][~mask].any()
+
+    if name == "recurrent, with a state beside its output":
+        with pytest.raises(TypeError, match="must be Tensor, not tuple"):  # torch's, of the loss
+            trained(lambda network: None)
+        return
 
     def trained_together():
         zimp.train_together([build(name), build(name)], [None, None], IMAGES, steps=3, seeds=[0, 1], batch_size=3)

@@ -53,10 +53,10 @@ def test_the_network_is_blocked_in_the_kernels_that_run_the_chapters():
 
 
 RUN = """
-import sys
+import importlib, sys
 import zimp
 for module in zimp.MODULES:
-    __import__("zimp." + module)
+    importlib.import_module("zimp." + module)
 data = zimp.load_data("digits")
 record = zimp.iterative_magnitude_pruning(lambda: zimp.lenet_300_100(64), data, levels=1, steps=2, progress=False)
 sys.exit(0 if record.curve("kept").tolist() == [[50200, 40160]] else "not the record of two levels")

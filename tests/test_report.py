@@ -4,9 +4,11 @@ import json
 import math
 import os
 import pickle
+import stat
 import subprocess
 import sys
 import zipfile
+from contextlib import nullcontext
 from itertools import combinations
 from pathlib import Path
 
@@ -15,16 +17,23 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from joblib import parallel_config
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils import prune as torch_prune
 
 import zimp
-from zimp.reports.command import main
+from zimp.lab.record import write_whole
 from zimp.reports.checkpoints import Entry
+from zimp.reports.command import main
 from zimp.reports.layouts import find_layers
 from zimp.reports.table import full_name
+
+try:
+    import torch.ao.nn.quantized as quantised
+except ImportError:  # a torch of the time after it
+    quantised = None
 
 ROOT = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-m", "zimp", "report"]
@@ -228,7 +237,9 @@ def test_groups_are_graphs_of_their_own(groups, transposed):
     assert row["components"] == groups and row["tree"] == len(forest)
     assert row["weights"] == layer.weight.numel() and row["critical_compression"] == row["weights"] / len(forest)
     assert row["total_persistence"] == pytest.approx(np.sum(1 - forest.relative_values))
-    assert row["safe_density"] * row["weights"] == pytest.approx(zimp.safe_density(*graph) * graph.weights.size)
+    assert row["safe_density"] * row["weights"] == pytest.approx(
+        zimp.safe_density(*graph) * math.prod(graph.weights.shape)
+    )
     assert (row["outputs"], row["inputs"]) == (graph.weights.shape[::-1] if transposed else graph.weights.shape)
     if not transposed:
         assert zimp.tree_sizes(layer) == {"weight": (row["weights"], row["tree"])}
@@ -455,6 +466,44 @@ def test_a_network_without_numbers_is_left_out():
     assert reasons["weight"].startswith("of the class Packed")
 
 
+QUANTISED = {  # where the weights are in its state dict, and their shapes
+    "dense": (lambda: nn.Linear(5, 4), "_packed_params._packed_params", [(4, 5)]),
+    "recurrent": (lambda: nn.LSTM(5, 4), "_all_weight_values.0.param", [(16, 5), (16, 4)]),
+    "cell": (lambda: nn.GRUCell(5, 4), "_packed_weight_ih", [(12, 5)]),
+    "16 bits": (lambda: nn.LSTM(5, 4), "_all_weight_values.0.param", [(16, 5), (16, 4)]),
+    "static": (lambda: quantised.Linear(5, 4), "_packed_params._packed_params", [(4, 5)]),
+    "convolution": (lambda: quantised.Conv2d(2, 3, 3), "weight", [(3, 2, 3, 3)]),
+    "embedding": (lambda: quantised.Embedding(9, 4), "_packed_params._packed_weight", [(9, 4)]),
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # torch announces the end of torch.ao
+@pytest.mark.parametrize("name", QUANTISED)
+def test_p8_a_layer_that_is_quantised_in_memory_is_left_out_with_its_reason(name):
+    quantization = pytest.importorskip("torch.ao.quantization")
+    layer, place, shapes = QUANTISED[name]
+    dtype = torch.float16 if name == "16 bits" else torch.qint8
+    model = quantization.quantize_dynamic(nn.ModuleDict({"q": layer(), "conv": nn.Conv2d(2, 3, 3)}), dtype=dtype)
+    report = zimp.report(model)
+    assert [row["name"] for row in report.rows] == ["conv.weight"]
+    found = [tensor for tensor in report.left_out if tensor["name"].startswith(f"q.{place}")]
+    assert [tuple(tensor["shape"]) for tensor in found if len(tensor["shape"]) > 1] == shapes
+    assert all("quantised" in tensor["reason"] for tensor in found) and f"q.{place}" in report.table()
+    with pytest.raises(ValueError, match="no layer to measure .*quantised"):
+        zimp.report(model["q"])
+
+
+def test_p8_tensors_in_the_extra_state_of_a_layer_are_left_out_and_what_is_no_tensor_is_no_matter():
+    class Scaled(nn.Linear):
+        def get_extra_state(self):
+            return {"weight": torch.ones(2, 2), "step": 3, "name": "scaled"}
+
+    report = zimp.report(nn.ModuleDict({"fc": Scaled(4, 3)}))
+    assert [row["name"] for row in report.rows] == ["fc.weight"]
+    reasons = {tensor["name"]: tensor["reason"] for tensor in report.left_out}
+    assert reasons.pop("fc._extra_state.0") == "in the extra state of a layer" and reasons.keys() == {"fc.bias"}
+
+
 # Where it comes from
 
 
@@ -552,6 +601,17 @@ def test_a_file_that_is_opened_anew_for_each_tensor_or_by_two_threads_gives_the_
 
 
 # What is wrong
+
+
+@pytest.mark.parametrize("backend", ["multiprocessing", "loky", "threading", "dask"])
+def test_p11_a_report_uses_threads_whatever_joblib_is_told_around_it(backend, tmp_path, monkeypatch):
+    monkeypatch.setattr("zimp.reports.table.BATCH", 1)
+    path = saved(tmp_path / "model.safetensors", tensors(**{"a.weight": (30, 40), "b.weight": (9, 7)}))
+    model = zimp.small_conv()
+    expected = [zimp.report(network) for network in (path, model)]
+    client = pytest.importorskip("distributed").Client(processes=False, n_workers=1) if backend == "dask" else None
+    with client or nullcontext(), parallel_config(backend=backend):
+        assert [zimp.report(network, jobs=2) for network in (path, model)] == expected
 
 
 class Payload:
@@ -741,6 +801,229 @@ def test_a_bad_option_is_refused_before_any_file_is_read(arguments, message, mon
         main()
     errors = capsys.readouterr().err
     assert message in errors and "does not exist" not in errors
+
+
+# Outputs. A command that is refused has read nothing and written nothing.
+
+
+@pytest.fixture
+def inputs(tmp_path, monkeypatch):
+    """The folder of two files of weights and one model in shards, which is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("one.pt", "two.pt"):
+        saved(tmp_path / name, tensors(**{"fc.weight": (3, 4)}))
+    (tmp_path / "shards").mkdir()
+    shards(tmp_path / "shards", ".safetensors", nn.ModuleDict({"a": nn.Linear(3, 3), "b": nn.Linear(4, 3)}))
+    return tmp_path
+
+
+def contents(folder):
+    return {str(path): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+def refused(monkeypatch, capsys, *arguments):
+    """What the command says of arguments that it refuses, and leaves all files as they are."""
+    before = contents(".")
+    monkeypatch.setattr("zimp.reports.table.report", lambda *_, **__: pytest.fail("has begun to work"))
+    monkeypatch.setattr(sys, "argv", ["zimp", *map(str, arguments)])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert contents(".") == before
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["one.pt", "--json", "one.pt"], "--json one.pt would write over one of the files to read"),
+        (["two.pt", "one.pt", "--csv", "./shards/../one.pt"], "would write over one of the files to read"),
+        (["--csv", "one.pt", "two.pt"], "--csv one.pt would write over a file that zimp has not written"),
+        (["--csv", "weights.csv", "one.pt"], "would write over a file that zimp has not written"),
+        (["--json", "shards/model.safetensors.index.json", "one.pt"], "a file that zimp has not written"),
+        (["link.pt", "--csv", "one.pt"], "would write over one of the files to read"),
+        (["one.pt", "--csv", "link.pt"], "would write over one of the files to read"),
+        (["one.pt", "--csv", "hard.csv"], "would write over one of the files to read"),
+        (["one.pt", "--figure", "figure.svg"], "--figure figure.svg would write over one of the files to read"),
+        (["two.pt", "--figure", "figure.svg"], "would write over a file that zimp has not written"),
+        (
+            ["shards/model.safetensors.index.json", "--csv", "shards/model-00001-of-00002.safetensors"],
+            "would write over a shard of",
+        ),
+        (["missing.pt", "--csv", "missing.pt"], "would write over one of the files to read"),
+    ],
+)
+def test_r1_an_output_that_is_an_input_or_other_weights_is_refused(inputs, arguments, what, monkeypatch, capsys):
+    Path("link.pt").symlink_to("one.pt")
+    Path("figure.svg").symlink_to(inputs / "one.pt")
+    os.link("one.pt", "hard.csv")
+    saved(inputs / "w.safetensors", tensors(a=(2, 2))).rename("weights.csv")
+    said = refused(monkeypatch, capsys, "report", *arguments)
+    assert what in said and "takes the word after it as its own" in said
+
+
+def test_r1_weights_that_the_standard_output_is_appended_to_are_refused(inputs):
+    before = contents(".")
+    with open("one.pt", "ab") as out:
+        ended = subprocess.run([*COMMAND, "one.pt"], stdout=out, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 2 and "the output goes into one.pt" in ended.stderr and contents(".") == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["--json", "f", "--csv", "f"], "--json f and --csv f are one file"),
+        (["--json", "f.svg", "--figure", "./f.svg"], "--json f.svg and --figure ./f.svg are one file"),
+        (["--json", "old.csv", "--csv", "link.csv"], "are one file"),
+        (["--json", "new.csv", "--csv", "dangling.csv"], "are one file"),
+        (["--json", "folder"], "--json folder is a folder; give the name of a file in it"),
+        (["--csv", "to_folder"], "--csv to_folder is a folder"),
+        (["--csv", "none/such/f.csv"], "there is no folder none/such"),
+        (["--csv", "old.csv/f.csv"], "there is no folder old.csv"),
+        (["--csv", ""], "--csv has an empty name for its file; is a variable of the shell not set?"),
+        (["--csv", "loop.csv"], "--csv loop.csv cannot be written"),
+        (["--csv", "x" * 300], "cannot be written: File name too long"),
+        (["--csv", "/proc/f.csv"], "--csv /proc/f.csv cannot be written"),
+    ],
+)
+def test_r3_an_output_that_cannot_be_written_is_refused_before_the_work(inputs, arguments, what, monkeypatch, capsys):
+    if "/proc" in what and not os.path.isdir("/proc"):
+        pytest.skip("needs a folder in which even root writes nothing")
+    Path("folder").mkdir()
+    Path("to_folder").symlink_to("folder")
+    Path("loop.csv").symlink_to("loop.csv")
+    Path("old.csv").write_text("source\n")
+    Path("link.csv").symlink_to("old.csv")
+    Path("dangling.csv").symlink_to("new.csv")
+    assert what in refused(monkeypatch, capsys, "report", "one.pt", *arguments)
+
+
+def test_r3_a_read_only_file_is_refused_before_the_work(inputs, monkeypatch, capsys):
+    Path("old.csv").write_text("source\n")
+    Path("old.csv").chmod(0o444)
+    if os.access("old.csv", os.W_OK):  # root may write to it
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+    said = refused(monkeypatch, capsys, "report", "one.pt", "--csv", "old.csv")
+    assert "--csv old.csv cannot be written: Permission denied" in said
+
+
+def test_r3_an_output_that_fails_after_all_takes_no_other_along(inputs, monkeypatch, capsys):
+    def full(path, content):
+        if path == "out.json":
+            raise OSError(28, "No space left on device")
+        write_whole(path, content)
+
+    monkeypatch.setattr("zimp.lab.record.write_whole", full)
+    monkeypatch.setattr(sys, "argv", ["zimp", "report", "one.pt", "--json", "out.json", "--csv", "out.csv"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    said = capsys.readouterr()
+    assert said.err == "error: --json out.json cannot be written: No space left on device\n" and "fc.w" in said.out
+    assert "fc.weight" in Path("out.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["--output", "one.pt"], "--output one.pt is a file; it is the folder"),
+        (["--output", "one.pt/results"], "--output one.pt/results cannot be written to"),
+        (["--output", "dangling"], "--output dangling cannot be written to"),
+        (["--output", "taken"], "--output taken cannot be written to"),
+        (["--jobs", "0"], "--jobs 0 is not a number of processes"),
+    ],
+)
+def test_r3_a_sweep_that_could_not_be_written_is_refused_before_training(inputs, arguments, what, monkeypatch, capsys):
+    monkeypatch.setattr("zimp.lab.experiments.run", lambda *_, **__: pytest.fail("has begun to train"))
+    Path("taken/levels_mlp.json").mkdir(parents=True)
+    Path("dangling").symlink_to("nowhere")
+    said = refused(monkeypatch, capsys, "sweep", "levels_mlp", *arguments)
+    assert what in said
+
+
+def test_r2_a_link_as_output_stays_and_its_target_is_replaced_whole_with_its_permissions(inputs, monkeypatch):
+    Path("elsewhere").mkdir()
+    Path("elsewhere/old.csv").write_text("source\n")
+    Path("elsewhere/old.csv").chmod(0o640)
+    Path("link.csv").symlink_to("elsewhere/old.csv")
+    Path("new.json").symlink_to("elsewhere/new.json")
+    Path("one.svg").symlink_to("elsewhere/one.svg")
+    outputs = ["--csv", "link.csv", "--json", "new.json", "--figure", "one.svg"]
+    monkeypatch.setattr(sys, "argv", ["zimp", "report", "one.pt", *outputs])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert all(Path(link).is_symlink() for link in outputs[1::2])
+    assert (
+        "fc.weight" in Path("elsewhere/old.csv").read_text()
+        and Path("elsewhere/old.csv").stat().st_mode & 0o777 == 0o640
+    )
+    assert json.loads(Path("elsewhere/new.json").read_text())["reports"]
+    assert Path("elsewhere/one.svg").read_text().startswith("<?xml")
+    assert {path.name for path in Path("elsewhere").iterdir()} == {"old.csv", "new.json", "one.svg"}
+
+
+def test_r2_a_file_beside_the_output_that_ends_in_part_is_left_alone(inputs):
+    path = saved(inputs / "out.csv.part", tensors(a=(2, 2)))
+    before = path.read_bytes()
+    write_whole("out.csv", "text")
+    assert path.read_bytes() == before and Path("out.csv").read_text() == "text"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_r2_a_pipe_as_output_is_written_to_and_stays(inputs):
+    os.mkfifo("pipe.csv")
+    command = [*COMMAND, "one.pt", "--csv", "pipe.csv"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        reader = os.open("pipe.csv", os.O_RDONLY | os.O_NONBLOCK)  # blocks nobody if the command ends early
+        errors = process.communicate()[1]
+        text = os.read(reader, 1 << 16).decode()
+        os.close(reader)
+    assert process.returncode == 0, errors
+    assert list(csv.DictReader(io.StringIO(text)))[0]["name"] == "fc.weight"
+    assert stat.S_ISFIFO(os.stat("pipe.csv").st_mode)
+
+
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 0)() == 0, reason="would harm the machine, if it failed as root")
+def test_r2_a_device_as_output_is_written_to_and_stays(inputs):
+    ended = run(inputs / "one.pt", "--csv", os.devnull, "--json", os.devnull)
+    assert ended.returncode == 0 and "fc.weight" in ended.stdout
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+
+
+@pytest.mark.parametrize("to_file", [True, False])
+def test_r2_the_standard_output_under_its_other_name_is_the_standard_output(inputs, to_file):
+    if not os.path.exists("/proc/self/fd/1"):
+        pytest.skip("has no such name here")
+    Path("stdout").symlink_to("/proc/self/fd/1")  # as /dev/stdout is, which a mistake should not replace
+    with open("out.csv", "w+") as out:
+        ended = subprocess.run([*COMMAND, "one.pt", "--csv", "stdout"], stdout=out if to_file else subprocess.PIPE)
+        text = Path("out.csv").read_text() if to_file else ended.stdout.decode()
+    assert ended.returncode == 0 and os.readlink("stdout") == "/proc/self/fd/1"
+    assert [line["name"] for line in csv.DictReader(io.StringIO(text))] == ["fc.weight"]
+
+
+def test_r2_a_reader_that_stops_reading_loses_no_file(inputs):
+    command = [*COMMAND, "one.pt", "--json", "-", "--csv", "out.csv"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert "fc.weight" in Path("out.csv").read_text()
+
+
+def test_help_and_mistakes_wait_for_no_library(inputs):
+    code = (
+        "import sys; from zimp.reports.command import main\n"
+        "try: main()\n"
+        "except SystemExit as ended: code = ended.code\n"
+        "print(code, sorted({'torch', 'numpy', 'scipy', 'joblib', 'matplotlib'} & {*sys.modules}))"
+    )
+    for arguments, status in [
+        (["--help"], 0), (["report", "--help"], 0), (["sweep", "--help"], 0),
+        ([], 2), (["report"], 2), (["repport"], 2),
+        (["report", "one.pt", "--density", "2"], 2), (["report", "one.pt", "--csv", "one.pt"], 2),
+        (["report", "--json", "one.pt", "two.pt"], 2), (["report", "one.pt", "--csv", "shards"], 2),
+        (["sweep", "--seeds", "0"], 2), (["sweep", "--output", "one.pt"], 2),
+    ]:  # fmt: skip
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+        assert done.stdout.endswith(f"{status} []\n"), (arguments, done.stdout, done.stderr)
 
 
 def test_a_reader_that_stops_reading_is_no_error(checkpoint):

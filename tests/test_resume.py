@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import itertools
+import json
 import multiprocessing
 import os
 import pickle
@@ -15,15 +16,16 @@ import sys
 import time
 import warnings
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
 import zimp
-from zimp.lab.resume import open_run
+from zimp.lab import resume
 
 POSIX = os.name == "posix"
 SETTINGS = {"levels": 3, "steps": 6, "rewind": 2, "criterion": "random", "seeds": [3, 1], "progress": False}
@@ -275,25 +277,26 @@ def test_two_damaged_files_are_both_set_aside(copied, whole):
 
 
 def test_flipped_bits_and_cuts_all_over_a_file_are_noticed(tmp_path):
-    states = {"0": {"weights": {"fc": torch.arange(6.0).reshape(2, 3)}}}
-    with open_run(tmp_path, {"levels": 1}) as folder:
-        for level in (0, 1):
-            folder.write("seed_0", level, states, [{"level": level}], {})
-        (path,) = tmp_path.glob("*level_0001*")
-        content = path.read_bytes()
-        damaged = [content[:size] for size in range(0, len(content), 11)]
-        for position in range(0, 8 * len(content), 37):  # a bit of about every fifth byte, of each place in turn
-            flipped = bytearray(content)
-            flipped[position // 8] ^= 1 << position % 8
-            damaged.append(bytes(flipped))
-        for bad in damaged:
-            path.write_bytes(bad)
-            with pytest.warns(UserWarning, match="is corrupt"):
-                assert folder.newest("seed_0").number == 0
+    folder = resume.RunFolder(tmp_path, {"together": False})
+    weights = torch.arange(6.0).reshape(2, 3)
+    for level in (0, 1):
+        header = {"format": resume.FORMAT, "arguments": folder.arguments, "level": level}
+        content = safetensors.torch.save({"0/weights/fc": weights}, {"zimp": json.dumps(header)})
+        path = tmp_path / f"seed_0-level_{level:04d}-{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
         path.write_bytes(content)
-        level = folder.newest("seed_0")
-    assert level.number == 1 and level.rows == [{"level": 1}]
-    assert torch.equal(level.states["0"]["weights"]["fc"], states["0"]["weights"]["fc"])
+    damaged = [content[:size] for size in range(0, len(content), 11)]
+    for position in range(0, 8 * len(content), 37):  # a bit of about every fifth byte, of each place in turn
+        flipped = bytearray(content)
+        flipped[position // 8] ^= 1 << position % 8
+        damaged.append(bytes(flipped))
+    for bad in damaged:
+        path.write_bytes(bad)
+        with pytest.warns(UserWarning, match="is corrupt"):
+            header, _ = folder._newest("seed_0")
+        assert header["level"] == 0
+    path.write_bytes(content)
+    header, states = folder._newest("seed_0")
+    assert header["level"] == 1 and torch.equal(states["0"]["weights"]["fc"], weights)
 
 
 class Malicious:
@@ -447,7 +450,6 @@ def other_rule(*arguments):
 @pytest.mark.parametrize(
     ("other", "difference"),
     [
-        ({"levels": 4}, "levels is 3 there and 4 here"),
         ({"steps": 7}, "steps is 6 there and 7 here"),
         ({"rewind": None}, "rewind is 2 there and None here"),
         ({"rate": 0.3}, "rate is 0.2 there and 0.3 here"),
@@ -456,8 +458,6 @@ def other_rule(*arguments):
         ({"criterion": other_rule}, "criterion is 'random' there and 'other_rule' here"),
         ({"scope": "global"}, "scope is 'layer' there and 'global' here"),
         ({"batch_size": 61}, "batch_size is 60 there and 61 here"),
-        ({"seeds": [3, 2]}, r"seeds is \[3, 1\] there and \[3, 2\] here"),
-        ({"seeds": [7]}, r"seeds is \[3, 1\] there and \[7\] here"),
         ({"optimizer": lambda p: torch.optim.Adam(p, 1e-3, fused=True)}, "optimizer.groups.0.lr is 0.0012 there and"),
         ({"optimizer": functools.partial(torch.optim.SGD, lr=0.1)}, "optimizer.name is 'Adam' there and 'SGD' here"),
         ({"build": tiny}, "build is 'Stateful' there and 'tiny' here"),
@@ -494,18 +494,121 @@ def test_seeds_together_and_one_by_one_are_not_the_same_run(tmp_path):
 def test_other_versions_of_what_computes_are_refused_and_another_system_is_not(copied, whole, monkeypatch):
     monkeypatch.setattr(platform, "platform", lambda: "the same machine with a newer kernel")
     assert run(copied) == whole  # whose versions say where it began
-    monkeypatch.setattr("zimp.lab.record.version", lambda name: "99.0" if name == "torch" else version(name))
+    monkeypatch.setattr(resume, "versions", lambda: whole.versions | {"torch": "99.0"})
     with pytest.raises(ValueError, match="torch is '.*' there and '99.0' here"):
         run(copied)
 
 
-def test_another_number_of_threads_is_refused(done):
+def test_another_number_of_threads_is_recorded_and_not_refused(tmp_path, whole):
+    def stop(seed, level, model, masks):
+        if (seed, level) == (1, 2):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, on_level=stop)
     torch.set_num_threads(2)
     try:
-        with pytest.raises(ValueError, match="threads is 1 there and 2 here"):
-            run(done)
+        record = run(tmp_path)
+        assert run(tmp_path) == record
     finally:
         torch.set_num_threads(1)
+    assert record.config["threads"] == [1, 2] and len(record.rows) == len(whole.rows)
+
+
+# Grown
+
+
+@pytest.mark.parametrize("arguments", STOPPED.values(), ids=STOPPED)
+def test_a_run_grows_by_levels_as_if_it_had_had_them(tmp_path, arguments):
+    run(tmp_path, **arguments | {"levels": 1})
+    assert run(tmp_path, **arguments) == run(**arguments)
+    fewer = run(tmp_path, **arguments | {"levels": 2})  # what is there is not lost, and not too much is given
+    assert fewer.rows == run(**arguments | {"levels": 2}).rows
+    assert run(tmp_path, **arguments) == run(**arguments)
+
+
+def test_a_run_grows_by_seeds(copied, whole):
+    calls = []
+    record = run(copied, seeds=[7, 3, 1], on_level=lambda seed, *_: calls.append(seed))
+    assert calls == [7] * 4 and record.rows == run(seeds=[7]).rows + whole.rows
+    assert run(copied, seeds=[1]).rows == whole.rows[4:]
+
+
+def test_seeds_that_are_added_train_together_among_themselves(tmp_path):
+    arguments = {"build": tiny, "together": True}
+    first = run(tmp_path, **arguments)
+    record = run(tmp_path, seeds=[3, 5, 1, 4], **arguments)
+    rows = {seed: [row for row in record.rows if row["seed"] == seed] for seed in (3, 5, 1, 4)}
+    assert rows[3] + rows[1] == first.rows and rows[5] + rows[4] == run(seeds=[5, 4], **arguments).rows
+    assert run(tmp_path, seeds=[1], **arguments).rows == rows[1]
+
+
+def test_what_is_computed_at_each_level_is_not_lost(tmp_path):
+    def on_level(seed, level, model, masks):
+        if (seed, level) == (1, 2) and stop:
+            raise KeyboardInterrupt
+        return {"largest": max(float(weight.abs().max()) for weight in zimp.prunable(model).values())}
+
+    stop = True
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, on_level=on_level)
+    stop = False
+    record = run(tmp_path, on_level=on_level)
+    assert record.rows == run(on_level=on_level).rows == run(tmp_path).rows
+    assert all(row["on_level"]["largest"] > 0 for row in record.rows)
+
+
+@pytest.mark.parametrize("value", [float("nan"), {1: object()}, np.ones(2), {"x": float("inf")}], ids=str)
+def test_what_no_record_can_keep_is_refused(value):
+    with pytest.raises(ValueError, match=r"on_level returned a \w+ that no record can keep .*; return None, or finite"):
+        run(on_level=lambda *_: value, levels=0)
+
+
+# Read back
+
+
+def test_what_a_folder_holds_can_be_read_back(tmp_path):
+    seen = {}
+
+    def on_level(seed, level, model, masks):
+        weights = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+        seen[seed, level] = weights, {name: mask.clone() for name, mask in masks.items()}
+
+    record = run(tmp_path, on_level=on_level)
+    levels = list(zimp.run_levels(tmp_path))
+    assert [level.row for level in sorted(levels, key=lambda one: one.seed != 3)] == record.rows
+    for kept in levels:
+        weights, masks = seen[kept.seed, kept.level]
+        assert all(torch.equal(kept.weights[name], weight) for name, weight in weights.items())
+        assert all(torch.equal(kept.masks[name], mask) for name, mask in masks.items())
+        assert kept.early.keys() >= weights.keys()
+
+
+def test_seeds_that_trained_together_are_read_back_one_by_one(tmp_path):
+    record = run(tmp_path, build=tiny, together=True)
+    levels = sorted(zimp.run_levels(tmp_path), key=lambda kept: (kept.seed != 3, kept.level))
+    assert [level.row for level in levels] == record.rows
+
+
+def test_what_is_no_folder_of_a_run_cannot_be_read_back(tmp_path, copied):
+    with pytest.raises(NotADirectoryError, match="is no folder of a run"):
+        list(zimp.run_levels(tmp_path / "nothing"))
+    path = sorted(copied.glob("*.safetensors"))[2]
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=f"{path.name} is corrupt"):
+        list(zimp.run_levels(copied))
+
+
+def test_a_folder_of_the_first_format_is_refused_by_name(tmp_path):
+    content = safetensors.torch.save({"0/weights/fc": torch.ones(2)}, {"zimp": json.dumps({"arguments": {}})})
+    name = f"seed_3-level_0000-{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{name} was kept in the format 1 of another version of zimp, this one has 2"):
+        run(tmp_path)
+    assert (tmp_path / name).exists()
+
+
+# The same arguments
 
 
 @pytest.mark.parametrize("part", ["build", "criterion", "optimizer"])

@@ -3,7 +3,10 @@
 * :func:`zimp.critical_compression`: the best that any method can do while it keeps H0
   (:func:`zimp.spatial_critical_compression` and :func:`zimp.spatial_sizes` for the paper's graph of a convolution).
 * :func:`zimp.retention_bound`: the worst that magnitude pruning can do to the tree.
-* :func:`zimp.connectivity_density`: where magnitude pruning typically starts to lose H0, for independent weights.
+* :func:`zimp.connectivity_density`: where magnitude pruning typically starts to lose H0, if the weights are
+  independent and identically distributed.
+
+Sizes may be integers of any length, because no function counts up to them.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ def critical_compression(m, n) -> float:
     Returns
     -------
     float
+        Infinite where the ratio is above the largest float.
 
     Raises
     ------
@@ -51,7 +55,7 @@ def critical_compression(m, n) -> float:
     217.17452
     """
     m, n = at_least_one("m", m), at_least_one("n", n)
-    return m * n / (m + n - 1)
+    return _quotient(m * n, m + n - 1)
 
 
 def spatial_critical_compression(height, width, kernel=3, padding=1, stride=1, dilation=1) -> float:
@@ -92,17 +96,18 @@ def spatial_critical_compression(height, width, kernel=3, padding=1, stride=1, d
     4.22946
     """
     edges, tree = spatial_sizes((height, width), kernel, padding=padding, stride=stride, dilation=dilation)
-    return edges / tree
+    return _quotient(edges, tree)
 
 
 def spatial_sizes(input_size, kernel, *, padding=0, stride=1, dilation=1) -> tuple[int, int]:
     """Edges of the pixel graph of one filter of a convolution, and edges of its spanning forest.
 
-    Along one dimension, with ``q`` output positions, kernel ``k``, stride ``s`` and dilation ``d``, divide both by
-    their greatest common divisor: outputs that are ``d`` apart share inputs if ``s < k``, and no others do. So the
-    outputs fall into ``c = min(d, q)`` components (``q``, if ``s >= k``), which reach ``r = c k + (q - c) min(s, k)``
-    inputs. Dimensions multiply: ``prod(q)`` outputs and ``prod(r)`` inputs are in ``prod(c)`` components, and their
-    forest has ``prod(q) + prod(r) - prod(c)`` edges. Pixels that no kernel reaches stay alone.
+    Along one dimension there are ``q`` output positions, a kernel ``k``, a stride ``s`` and a dilation ``d``; divide
+    ``s`` and ``d`` by their greatest common divisor. Two outputs can share an input only if they are a multiple of
+    ``d`` apart, and those exactly ``d`` apart do if ``s < k``. So the outputs fall into ``c = min(d, q)`` components
+    (``c = q`` if ``s >= k``), which reach ``r = c k + (q - c) min(s, k)`` inputs. Dimensions multiply: ``prod(q)``
+    outputs and ``prod(r)`` inputs are in ``prod(c)`` components, and their forest has
+    ``prod(q) + prod(r) - prod(c)`` edges. Pixels that no kernel reaches stay alone.
 
     Parameters
     ----------
@@ -154,7 +159,7 @@ def spatial_sizes(input_size, kernel, *, padding=0, stride=1, dilation=1) -> tup
 
 
 def retention_bound(kept, m, n) -> int:
-    """The fewest tree edges among any ``kept`` edges of an ``m x n`` layer: the square-root law, exactly.
+    """The least size of a spanning forest of any ``kept`` edges of an ``m x n`` layer: the square-root law, exactly.
 
     Whatever the weights, the ``kept`` heaviest of them contain at least this many edges of the maximum spanning tree.
     It is the minimum of ``a + b - 1`` over the blocks ``a <= m, b <= n`` with ``a b >= kept``; a full block attains it.
@@ -162,7 +167,7 @@ def retention_bound(kept, m, n) -> int:
     Parameters
     ----------
     kept : int
-        Number of weights that are left, from 0 to ``m n``.
+        Number of weights that are kept, from 0 to ``m n``.
     m, n : int
         Outputs and inputs of the layer.
 
@@ -182,20 +187,28 @@ def retention_bound(kept, m, n) -> int:
     >>> zimp.retention_bound(11760, 300, 784)  # 5 % of the weights of a 300 x 784 layer: a 108 x 109 block
     216
     """
-    m, n, kept = at_least_one("m", m), at_least_one("n", n), whole("kept", kept)
+    m, n = at_least_one("m", m), at_least_one("n", n)
+    kept = whole("kept", kept, "a whole number; it counts weights, and a density d leaves round(d * m * n) of them")
     if not 0 <= kept <= m * n:
         raise ValueError(f"kept={kept} is not between 0 and the {m * n} weights of a {m}x{n} layer")
     if kept == 0:
         return 0
-    m, n = min(m, n), max(m, n)
-    return min(a + -(-kept // a) - 1 for a in range(-(-kept // n), m + 1))
+    # A block with a rows needs b = ceil(kept / a) columns, from a = ceil(kept / n) on, and a + b = ceil(a + kept / a).
+    # That is least where the convex a + kept / a is: at a neighbour of sqrt(kept), or at the end of the range near it.
+    least, root = -(-kept // n), math.isqrt(kept)
+    rows = (min(max(a, least), m) for a in (root, root + 1))
+    return min(a + -(-kept // a) - 1 for a in rows)
 
 
 def connectivity_density(m, n, probability=0.5) -> float:
-    """The density at which a layer of independent weights is still connected with the given probability.
+    """The density at which a layer of random weights is connected with the given probability.
 
-    Pruned by magnitude, such a layer is a uniform random bipartite graph, and what falls off first are single neurons:
-    ``P(connected) ~ exp(-(m exp(-d n) + n exp(-d m)))`` at density ``d``. This solves that for ``d``.
+    If the weights are independent and identically distributed, from a continuous distribution, magnitude pruning to
+    density ``d`` leaves a uniform random bipartite graph, and what breaks off first are single neurons. An output
+    loses all of its ``n`` edges with probability ``(1 - d)**n``, so the expected number of isolated neurons is
+    ``m (1 - d)**n + n (1 - d)**m``. It is ``-log(probability)`` at the density that is returned, because the number of
+    isolated neurons is nearly Poisson. The result is never below the density ``(m + n - 1) / (m n)`` of a spanning
+    tree, since no graph with fewer edges is connected. For a single row or column that is 1.
 
     Parameters
     ----------
@@ -207,8 +220,10 @@ def connectivity_density(m, n, probability=0.5) -> float:
     Returns
     -------
     float
-        Between 0 and 1. The law is one for large layers, and too careful for small ones: for the median of 10x100 it
-        gives 0.50, where half of simulated layers are connected at 0.39 already.
+        Between 0 and 1. The approximation is good for thin layers too: with at least 12 neurons on one side and 2 on
+        the other, the exact probability at a density is within 0.1 of the one given here, and from 300 x 784 to
+        20 x 20000 simulated layers agree with it up to chance. In a smaller layer the probability jumps from one
+        number of edges to the next: at the density for 0.5, a 4 x 4 layer is connected with probability 0.36.
 
     Raises
     ------
@@ -223,16 +238,32 @@ def connectivity_density(m, n, probability=0.5) -> float:
     --------
     >>> import zimp
     >>> round(zimp.connectivity_density(300, 784), 4)
-    0.0234
+    0.0232
     """
     m, n = at_least_one("m", m), at_least_one("n", n)
-    if not 0 < number("probability", probability) < 1:
+    share = number("probability", probability)
+    if not 0 < share < 1:
         raise ValueError(f"probability={probability} is not strictly between 0 and 1; the median is 0.5")
-    isolated = -math.log(probability)  # the expected number of isolated neurons that gives this probability
-    low, high = 0.0, 1.0
-    while (middle := (low + high) / 2) not in (low, high):
-        if m * math.exp(-middle * n) + n * math.exp(-middle * m) > isolated:
+    few, many = min(m, n), max(m, n)
+    isolated = -math.log(share)  # the expected number of isolated neurons that gives this probability
+    larger, smaller = (math.log(size) - math.log(isolated) for size in (many, few))
+    # With t = -few log(1 - d) the terms are many exp(-t) and few exp(-t many / few). The second is the smaller one, so
+    # the first is between half of the sum and all of it, and t is at most log 2 above where the first alone would do.
+    low, high, ratio = max(0.0, larger), max(0.0, larger + math.log(2)), _quotient(many, few)
+    for _ in range(60):
+        middle = (low + high) / 2
+        if math.exp(larger - middle) + math.exp(smaller - middle * ratio) > 1:
             low = middle
         else:
             high = middle
-    return high
+    numerator, denominator = high.as_integer_ratio()  # because a float cannot be divided by an integer above all floats
+    density = -math.expm1(-numerator / (denominator * few))
+    return max(density, (m + n - 1) / (m * n))
+
+
+def _quotient(a: int, b: int) -> float:
+    """``a / b``, infinite where it is above the largest float."""
+    try:
+        return a / b
+    except OverflowError:
+        return math.inf

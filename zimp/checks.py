@@ -1,68 +1,91 @@
-"""The door of this package: weights and masks, whatever they come as, as numpy arrays that are known to be right."""
+"""The one door of this package: what is handed in is checked here, once, and trusted from then on.
+
+Weights and masks become numpy arrays, whatever they come as: lists, arrays, torch tensors on any device. Numbers,
+rates and seeds become Python's. An error says the value, the rule and the likely mistake; nothing is repaired silently.
+"""
 
 from __future__ import annotations
 
 import sys
+from numbers import Real
 from operator import index
+from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import issparse
+from scipy.sparse import bsr_array, coo_array, csc_array, csr_array, issparse
+
+# Weights and masks
+
+
+class Layer(NamedTuple):
+    """A layer as a graph, which has passed the door; whether all its weights are finite is seen when they are read.
+
+    Attributes
+    ----------
+    values : float array of shape ``(m, n)``, or csr_array
+        Of bfloat16, which numpy has not, the bits. Of a sparse array the stored entries are the edges.
+    form : str
+        ``"float16"``, ``"bfloat16"``, ``"float32"`` or ``"float64"``.
+    mask : boolean array of shape ``(m, n)``, or None
+        Which edges exist; None for all.
+    """
+
+    values: np.ndarray | csr_array
+    form: str
+    mask: np.ndarray | None
+
+
+def as_layer(weights, mask=None) -> Layer:
+    """A layer for its spanning forest, without a copy of its weights where that can be."""
+    if is_sparse(weights):
+        if mask is not None:
+            raise ValueError("mask was given together with a sparse array; its stored entries are the edges already")
+        values = _as_csr(weights)
+        return Layer(values, values.dtype.name, None)
+    if is_tensor(weights) and str(weights.dtype) == "torch.bfloat16":
+        values, form = _bits_of_bfloat16(weights), "bfloat16"
+    else:
+        values = as_array(weights)
+        form = values.dtype.name
+    _check_matrix_shape(values.shape)
+    return Layer(values, form, as_mask(mask, values.shape))
 
 
 def as_matrix(weights) -> np.ndarray:
-    """``weights`` as a finite numpy matrix that compares exactly as the original does; the door of this package.
-
-    A view where it can be, so not to be written to.
-    """
-    weights = as_real(weights)
-    check_matrix_shape(weights.shape)
-    if not np.isfinite(weights).all():
-        raise not_finite(weights)
-    return weights
+    """``weights`` as a finite numpy matrix that compares exactly as the original does; a view where it can be."""
+    weights = as_array(weights)
+    _check_matrix_shape(weights.shape)
+    return check_finite(weights)
 
 
-def not_finite(weights) -> ValueError:
-    """The error that names the first weight which is not finite."""
-    if issparse(weights):
-        return ValueError("a stored entry of the sparse array is not finite; did the training diverge?")
-    weights = as_real(weights)
-    row, col = np.argwhere(~np.isfinite(weights))[0]
-    return ValueError(
-        f"weights[{row}, {col}] is {weights[row, col]}; all weights must be finite. Did the training diverge?"
-    )
+def as_weight(weight, mask=None, name="weights") -> tuple[np.ndarray, np.ndarray | None]:
+    """The weight of a network's layer, finite and of its own shape, and its mask; as :func:`as_matrix`."""
+    weight = as_array(weight, name)
+    if 0 in weight.shape:
+        raise _empty(weight.shape, name)
+    return check_finite(weight, name), as_mask(mask, weight.shape)
 
 
-def check_matrix_shape(shape):
-    """A layer is a non-empty matrix."""
-    if 0 in shape:
-        raise ValueError(f"weights have shape {tuple(shape)}; a layer needs at least one output and one input")
-    if len(shape) != 2:
-        raise ValueError(
-            f"weights have shape {tuple(shape)}; a layer is a matrix (outputs, inputs). "
-            "A convolution becomes one with zimp.layer_graph"
-        )
-
-
-def as_real(weights) -> np.ndarray:
+def as_array(weights, name="weights") -> np.ndarray:
     """``weights`` as a numpy array of floats, of any shape. Integers are widened, which changes no order."""
-    weights = to_numpy(weights)
+    weights = to_numpy(weights, name)
     if weights.dtype.kind in "iu":
         if weights.size and max(int(weights.max()), -int(weights.min())) > 2**53:
-            raise ValueError("integer weights above 2**53 are not exact as floats; divide them by a common factor")
+            raise ValueError(f"integer {name} above 2**53 are not exact as floats; divide them by a common factor")
         weights = weights.astype(np.float64)
     if weights.dtype.kind != "f" or weights.dtype.itemsize > 8:
         raise ValueError(
-            f"weights have dtype {weights.dtype}; a layer's weights are real numbers of at most 64 bits "
+            f"{name} {_verb(name)} dtype {weights.dtype}; a layer's weights are real numbers of at most 64 bits "
             "(a mask goes into the argument mask)"
         )
-    return weights
+    return weights.astype(weights.dtype.name, copy=False)  # where bytes are in another order
 
 
 def as_mask(mask, shape: tuple[int, ...]) -> np.ndarray | None:
     """``mask`` as a boolean numpy array of ``shape``, or None if there is none."""
     if mask is None:
         return None
-    mask = to_numpy(mask)
+    mask = to_numpy(mask, "mask")
     if mask.dtype.kind not in "biuf":
         raise ValueError(f"mask has dtype {mask.dtype}; a mask is boolean, or of the numbers 0 and 1")
     if mask.shape != tuple(shape):
@@ -74,10 +97,60 @@ def as_mask(mask, shape: tuple[int, ...]) -> np.ndarray | None:
     return mask
 
 
-def to_numpy(array) -> np.ndarray:
+def check_finite(weights: np.ndarray, name="weights") -> np.ndarray:
+    """The weights, if none is NaN or infinite."""
+    if not np.isfinite(weights).all():
+        where = np.argwhere(~np.isfinite(weights))[0]
+        raise ValueError(
+            f"{name}[{', '.join(map(str, where))}] is {weights[tuple(where)]}; all {name} must be finite. "
+            "Did the training diverge?"
+        )
+    return weights
+
+
+def check_layer_finite(layer: Layer):
+    """As :func:`check_finite`, of a layer that was read and found not to be."""
+    if issparse(layer.values):
+        if not np.isfinite(layer.values.data).all():
+            raise ValueError("a stored entry of the sparse array is not finite; did the training diverge?")
+    elif layer.form == "bfloat16":  # the upper half of a float32
+        check_finite((layer.values.astype(np.int32) << 16).view(np.float32))
+    else:
+        check_finite(layer.values)
+
+
+def _check_matrix_shape(shape):
+    if 0 in shape:
+        raise _empty(shape)
+    if len(shape) != 2:
+        raise ValueError(
+            f"weights have shape {tuple(shape)}; a layer is a matrix (outputs, inputs). "
+            "A convolution becomes one with zimp.layer_graph"
+        )
+
+
+def _empty(shape, name="weights") -> ValueError:
+    return ValueError(f"{name} {_verb(name)} shape {tuple(shape)}; a layer needs at least one output and one input")
+
+
+def _verb(name) -> str:
+    return "have" if name.endswith("s") and not name.endswith("bias") else "has"
+
+
+def to_numpy(array, name="weights") -> np.ndarray:
     """A numpy array with the entries of ``array``: of any array-like, or of a torch tensor on any device."""
-    if issparse(array):
-        raise ValueError("a sparse array is taken only as weights of zimp.spanning_forest and its like; use toarray()")
+    if is_sparse(array):
+        raise ValueError(
+            "the mask is a sparse array; give it dense, as its toarray() or to_dense()"
+            if name == "mask"
+            else "a sparse array is taken only as weights of zimp.spanning_forest and its like; here give it dense, "
+            "together with a mask of the entries that are stored: what is absent would become a weight of 0"
+        )
+    if is_network(array) or hasattr(array, "_fields"):  # the latter of zimp.LayerGraph
+        raise ValueError(
+            f"{name} is a {type(array).__name__}, no array of numbers; "
+            + ("give the weight of one layer, such as layer.weight" if is_network(array) else "unpack it: *graph")
+        )
     if np.ma.is_masked(array):
         raise ValueError(
             "a masked array hides some of its entries, which are weights all the same; pass array.data, and for the "
@@ -88,13 +161,54 @@ def to_numpy(array) -> np.ndarray:
             return np.asarray(array)
         return (array.float() if str(array.dtype) == "torch.bfloat16" else array).numpy(force=True)
     except (TypeError, ValueError, RuntimeError) as error:  # numpy's of ragged rows; torch's of what is no plain tensor
-        if is_tensor(array):
-            what = f"a {type(array).__name__} of {array.dtype} in the layout {array.layout} on {array.device}"
-            advice = "make it a dense one of ordinary floats first, e.g. by to_dense(), dequantize() or float()"
-        else:
-            what, advice = f"a {type(array).__name__}", "are all rows equally long?"
-        reason = str(error).partition("\n")[0].partition(". ")[0]
-        raise ValueError(f"{what} is no array of numbers ({reason}); {advice}") from None
+        raise _no_array(array, error) from None
+
+
+def _no_array(array, error) -> ValueError:
+    if is_tensor(array):
+        what = f"a {type(array).__name__} of {array.dtype} in the layout {array.layout} on {array.device}"
+        advice = "make it one of ordinary floats first, e.g. by dequantize() or float(), outside of any transform"
+    else:
+        what, advice = f"a {type(array).__name__}", "are all rows equally long?"
+    reason = str(error).partition("\n")[0].partition(". ")[0]
+    return ValueError(f"{what} is no array of numbers ({reason}); {advice}")
+
+
+def _bits_of_bfloat16(tensor) -> np.ndarray:
+    torch = sys.modules["torch"]
+    try:
+        return tensor.detach().resolve_neg().view(torch.int16).numpy(force=True)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise _no_array(tensor, error) from None
+
+
+def _as_csr(weights) -> csr_array:
+    if weights.ndim != 2 or 0 in weights.shape:
+        raise ValueError(f"weights have shape {tuple(weights.shape)}; a layer is a non-empty matrix (outputs, inputs)")
+    weights = csr_array(_from_torch(weights) if is_tensor(weights) else weights)
+    if not weights.has_canonical_format:
+        raise ValueError("the sparse array has entries twice or out of order; call its sum_duplicates() first")
+    return csr_array((as_array(weights.data), weights.indices, weights.indptr), weights.shape)
+
+
+def _from_torch(tensor):
+    """Scipy's array of a sparse tensor, with the same stored entries."""
+    tensor = tensor.detach().cpu()
+    layout = str(tensor.layout).removeprefix("torch.sparse_")
+    if layout == "coo" and not tensor.is_coalesced():
+        raise ValueError("the sparse tensor may have entries twice; call its coalesce() first")
+    values = tensor.values()
+    halves = str(values.dtype) in ("torch.float16", "torch.bfloat16")  # which scipy has not
+    values = to_numpy(values.float() if halves else values)
+    try:
+        if layout == "coo":
+            return coo_array((values, tuple(tensor.indices().numpy())), tensor.shape)
+        if layout == "csc":
+            return csc_array((values, tensor.row_indices().numpy(), tensor.ccol_indices().numpy()), tensor.shape)
+        kind = {"csr": csr_array, "bsr": bsr_array}[layout]
+        return kind((values, tensor.col_indices().numpy(), tensor.crow_indices().numpy()), tensor.shape)
+    except (KeyError, ValueError, TypeError) as error:  # of blocks by columns, of tensors that are sparse in one index
+        raise _no_array(tensor, error) from None
 
 
 def is_tensor(array) -> bool:
@@ -102,11 +216,26 @@ def is_tensor(array) -> bool:
     return "torch" in sys.modules and isinstance(array, sys.modules["torch"].Tensor)
 
 
-def has_bits(tensor) -> bool:
-    """Whether a torch tensor is nothing but its numbers in memory, so that their bits can be read."""
-    torch = sys.modules["torch"]
-    plain = type(tensor) in (torch.Tensor, torch.nn.Parameter)  # other classes may store them in any way
-    return plain and tensor.layout == torch.strided and not (tensor.is_nested or tensor.is_meta)
+def is_sparse(array) -> bool:
+    """Whether it is a sparse array of scipy's, or a sparse tensor of torch's."""
+    return issparse(array) or (is_tensor(array) and str(array.layout).startswith("torch.sparse_"))
+
+
+# Networks
+
+
+def is_network(model) -> bool:
+    """Whether it is a torch module, told without importing torch."""
+    return "torch" in sys.modules and isinstance(model, sys.modules["torch"].nn.Module)
+
+
+def check_network(model):
+    """A network is a module, not its class, and not the function that builds it."""
+    if not is_network(model):
+        raise ValueError(f"model is a {type(model).__name__}, not a torch.nn.Module; build the network first")
+
+
+# Words, lists and numbers
 
 
 def as_list(name: str, values) -> list:
@@ -123,7 +252,37 @@ def check_choice(name: str, value, choices):
         raise ValueError(f"{name}={value!r} is unknown; it is one of {', '.join(map(repr, choices))}")
 
 
+def whole(name: str, value, what="a whole number") -> int:
+    """A whole number as an int; ``what`` says which it should have been."""
+    try:
+        return index(None if _is_bool(value) else value)
+    except (TypeError, ValueError, RuntimeError):  # the latter of tensors
+        raise ValueError(f"{name}={value!r} is not {what}") from None
+
+
+def number(name: str, value) -> float:
+    """A real number as a float, such as Python's, numpy's, or the only entry of a tensor."""
+    try:
+        return float(None if isinstance(value, str | bytes) or _is_bool(value) else value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        raise ValueError(f"{name}={value!r} is not a number") from None
+
+
+def _is_bool(value) -> bool:
+    """True counts as 1 in Python; where a number is wanted it is a mistake."""
+    return isinstance(value, bool) or str(getattr(value, "dtype", "")) in ("bool", "torch.bool")
+
+
+def at_least_one(name: str, value) -> int:
+    """How many outputs or inputs a layer has."""
+    value = whole(name, value)
+    if value < 1:
+        raise ValueError(f"{name}={value} is not positive; a layer has at least one output and one input")
+    return value
+
+
 def per_dimension(name: str, value, dimensions, least) -> tuple[int, ...]:
+    """One whole number for each dimension of an image."""
     try:
         values = tuple(value)
     except (TypeError, ValueError, RuntimeError):  # one number, of a tensor maybe
@@ -138,28 +297,13 @@ def per_dimension(name: str, value, dimensions, least) -> tuple[int, ...]:
     return values
 
 
-def whole(name: str, value, what="a whole number") -> int:
-    """A whole number as an int; ``what`` says which it should have been."""
-    try:
-        return index(value)
-    except (TypeError, ValueError, RuntimeError):  # the latter of tensors
-        raise ValueError(f"{name}={value!r} is not {what}") from None
-
-
-def number(name: str, value) -> float:
-    """A real number as a float, such as Python's, numpy's, or the only entry of a tensor."""
-    try:
-        return float(None if isinstance(value, str | bytes) else value)
-    except (TypeError, ValueError, OverflowError, RuntimeError):
-        raise ValueError(f"{name}={value!r} is not a number") from None
-
-
-def at_least_one(name: str, value) -> int:
-    """How many outputs or inputs a layer has."""
-    value = whole(name, value)
-    if value < 1:
-        raise ValueError(f"{name}={value} is not positive; a layer has at least one output and one input")
-    return value
+def check_count(name: str, value, least=1) -> int:
+    """A count as an int, of at least ``least``."""
+    what = f"a whole number of at least {least}"
+    count = whole(name, value, what)
+    if count < least:
+        raise ValueError(f"{name}={value!r} is not {what}")
+    return count
 
 
 def check_seed(seed, name="seed") -> int:
@@ -170,10 +314,8 @@ def check_seed(seed, name="seed") -> int:
     return seed
 
 
-def check_count(name, value, least=1) -> int:
-    """A count as an int, of at least ``least``."""
-    what = f"a whole number of at least {least}"
-    count = whole(name, value, what)
-    if count < least:
-        raise ValueError(f"{name}={value!r} is not {what}")
-    return count
+def check_rate(rate, name) -> float:
+    """A rate as a float, strictly between 0 and 1."""
+    if not (isinstance(rate, Real) and 0 < rate < 1):
+        raise ValueError(f"{name}={rate!r} is not strictly between 0 and 1; 0.2 prunes a fifth of what is left")
+    return float(rate)

@@ -12,12 +12,18 @@ A dense layer is a bipartite graph at once. A convolution has three:
 
 In the first two, groups of channels are not joined to each other: ``g`` groups are ``g`` components. The neurons
 between two layers belong to both; :func:`zimp.stitched_graph` joins the layers there.
+
+One weight may hold several layers that lie one below the other: the queries, keys and values of attention, the gates of
+a recurrent layer. They are graphs of their own, and so are groups too: what :func:`layout` says of a weight holds for
+the whole package.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import re
+import warnings
+from collections.abc import Iterable, Iterator
 from itertools import chain, pairwise
 from typing import NamedTuple
 
@@ -27,22 +33,148 @@ from scipy.sparse import block_array, coo_array, csr_array
 from torch import nn
 from torch.func import functional_call
 from torch.nn.parameter import UninitializedParameter
+from torch.nn.utils import parametrize
 
 from .bounds import spatial_sizes
-from .checks import as_list, as_mask, as_matrix, as_real, check_choice, per_dimension, whole
+from .checks import (
+    Layer,
+    as_array,
+    as_list,
+    as_mask,
+    as_matrix,
+    check_choice,
+    check_network,
+    per_dimension,
+    whole,
+)
 
 __all__ = ["prunable", "LayerGraph", "layer_graph", "stitched_graph", "tree_sizes"]
 
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-PRUNABLE = (nn.Linear, *CONVOLUTIONS)
 VIEWS = ("matrix", "channel", "spatial")
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+KINDS = {  # of modules; what is none of these is known by its name alone
+    nn.Linear: "dense",
+    **dict.fromkeys(CONVOLUTIONS, "convolution"),
+    **dict.fromkeys(TRANSPOSED, "transposed convolution"),
+    nn.RNNBase: "recurrent",
+    nn.RNNCellBase: "recurrent",
+    nn.MultiheadAttention: "attention",
+    nn.Embedding: "embedding",
+    nn.EmbeddingBag: "embedding",
+    nn.LayerNorm: "norm",
+    nn.RMSNorm: "norm",
+    nn.Bilinear: "bilinear",
+}
+PRUNABLE = ("dense", "convolution", "transposed convolution", "recurrent", "attention")
+
+QKV, KV = ("q", "k", "v"), ("k", "v")
+FUSED = {
+    "in_proj_weight": QKV,  # torch.nn.MultiheadAttention
+    "c_attn": QKV,  # GPT-2
+    "qkv": QKV,  # timm's vision transformers
+    "qkv_proj": QKV,  # Phi-3
+    "Wqkv": QKV,  # MPT, ModernBERT
+    "query_key_value": QKV,  # GPT-NeoX, BLOOM, Falcon
+    "gate_up_proj": ("gate", "up"),  # Phi-3
+}
+# Head after head, each with its queries, keys and values, so that the parts are no blocks: GPT-NeoX, BLOOM; CodeGen.
+INTERLEAVED = re.compile(r"query_key_value|h\.\d+\.attn\.qkv_proj")
+GPT2 = ("c_attn", "c_fc", "c_proj", "q_attn")
+GATES = {1: (), 3: ("r", "z", "n"), 4: ("i", "f", "g", "o")}  # of a plain cell, a GRU, an LSTM; torch's order
+WEIGHT = re.compile(r"weight|weight_(ih|hh|hr)(_l\d+(_reverse)?)?|(in|q|k|v)_proj_weight")  # names of what is a layer
+
+
+class Layout(NamedTuple):
+    """How the layers stand in a weight.
+
+    Attributes
+    ----------
+    kind : str
+    groups : int
+        Equal blocks of outputs that are graphs of their own: groups of channels, or layers that are fused.
+    parts : tuple of str
+        Names of the blocks, such as ``("q", "k", "v")``, where each is a layer.
+    transposed : bool
+        Whether the weight is stored as ``(inputs, outputs)``.
+    note : str
+        What name and shape left open.
+    """
+
+    kind: str
+    groups: int = 1
+    parts: tuple[str, ...] = ()
+    transposed: bool = False
+    note: str = ""
+
+
+def layout(name, shape, *, kind=None, groups=None, units=None, inputs_first=False) -> Layout:
+    """The one rule of which layers a weight holds, from its name and shape and from what else is known.
+
+    Parameters
+    ----------
+    name : str
+        In the network, e.g. ``"h.0.attn.c_attn.weight"``.
+    shape : tuple of int
+    kind : str, optional
+        Of the layer, as in ``KINDS``; a file does not tell.
+    groups : int, optional
+        Of the convolution, likewise.
+    units : int, optional
+        Of the recurrent layer, by which its gates are counted.
+    inputs_first : bool
+        Whether the network is GPT-2's kind, which stores dense layers as ``(inputs, outputs)``.
+
+    Returns
+    -------
+    Layout
+
+    Examples
+    --------
+    >>> from zimp.layers import layout
+    >>> layout("encoder.attn.qkv.weight", (48, 16)).parts
+    ('q', 'k', 'v')
+    >>> layout("lstm.weight_hh_l0", (32, 8), units=8).groups
+    4
+    """
+    owner, _, attribute = name.rpartition(".")
+    layer = owner.rpartition(".")[2]
+    if len(shape) > 2:
+        depthwise = groups is None and shape[1] == 1 < shape[0]
+        note = "one input channel; if this is a depthwise convolution, its channels are graphs of their own"
+        return Layout(kind or "convolution", groups or 1, note=note * depthwise)
+    if attribute.startswith(("weight_ih", "weight_hh", "weight_hr")):
+        if attribute.startswith("weight_hr"):  # the projection of an LSTM
+            return Layout("recurrent")
+        gates = GATES.get(shape[0] // units) if units and shape[0] % units == 0 else None
+        if gates is None:
+            return Layout("recurrent", note="several layers together: their sizes are not told by the shape")
+        return Layout("recurrent", max(1, len(gates)), gates)
+    if kind == "embedding":
+        return Layout(kind)
+    transposed = inputs_first and kind is None and layer in GPT2
+    outputs, inputs = reversed(shape) if transposed else shape
+    whole_layer = Layout("dense", transposed=transposed)
+    parts = FUSED.get(attribute if attribute == "in_proj_weight" else layer)
+    if parts is None:
+        return whole_layer
+    if parts == QKV and layer == "c_attn" and outputs == 2 * inputs:
+        parts = KV  # cross-attention, with its queries in q_attn
+    if INTERLEAVED.search(owner):
+        return whole_layer._replace(note="queries, keys and values together: they alternate from head to head")
+    # With grouped queries there are fewer keys and values.
+    if outputs != len(parts) * inputs if parts in (QKV, KV) else outputs % len(parts):
+        return whole_layer._replace(note="several layers together: their sizes are not told by the shape")
+    sure = layer == "c_attn" or attribute == "in_proj_weight"
+    note = "" if sure else "taken as one of equal blocks of outputs, which is usual under this name"
+    return Layout("dense", len(parts), parts, transposed, note)
 
 
 def prunable(model) -> dict[str, nn.Parameter]:
-    """The weights of a network that pruning is about: those of its dense layers and convolutions.
+    """The weights of a network that pruning is about: those of its dense, convolutional and recurrent layers.
 
-    Biases, norms and embeddings are left out, and so are recurrent layers, transposed convolutions and the fused
-    in-projection of ``nn.MultiheadAttention``, whose weights hold several layers at once.
+    The projections of ``nn.MultiheadAttention`` are among them. Biases, norms, embeddings and bilinear layers are left
+    out, and so are the weights of layers that are not torch's own, with a warning that names them.
 
     Parameters
     ----------
@@ -52,8 +184,8 @@ def prunable(model) -> dict[str, nn.Parameter]:
     -------
     dict of str to torch.nn.Parameter
         The parameters themselves, by the names that ``model.named_parameters()`` gives them, in model order. A weight
-        that two layers share comes once, by the name of the first; one that is tied to an embedding comes by the name
-        of its dense layer.
+        that two layers share, or hold in one memory, comes once, by the name of the first; one that is tied to an
+        embedding comes by the name of its dense layer.
 
     Raises
     ------
@@ -67,40 +199,106 @@ def prunable(model) -> dict[str, nn.Parameter]:
     >>> {name: tuple(weight.shape) for name, weight in zimp.prunable(zimp.lenet_300_100()).items()}
     {'fc1.weight': (300, 784), 'fc2.weight': (100, 300), 'output.weight': (10, 100)}
     """
-    return {name: layer.weight for name, layer in prunable_layers(model).items()}
+    found = prunable_weights(model)
+    unknown = {name: module for name, module in _others(model, found) if kind_of(module) is None}
+    names = [name for name in unknown if WEIGHT.fullmatch(name.rpartition(".")[2])]
+    if names:
+        classes = ", ".join(sorted({type(unknown[name]).__name__ for name in names}))
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        warnings.warn(
+            f"not pruned: {', '.join(names[:3])}{more}, of the class {classes}, which is none of torch's layers; "
+            "choose their masks by zimp.topological_mask and the like",
+            stacklevel=2,
+        )
+    return {name: weight.parameter for name, weight in found.items()}
 
 
-def prunable_layers(model) -> dict[str, nn.Module]:
-    """The layers that own the weights of :func:`prunable`, by the names of those weights."""
+class Weight(NamedTuple):
+    """A weight that can be pruned, the module that owns it, and how many graphs it is."""
+
+    parameter: nn.Parameter
+    module: nn.Module
+    groups: int
+
+
+def prunable_weights(model) -> dict[str, Weight]:
+    """What :func:`prunable` gives, with the modules and the groups."""
     check_network(model)
-    layers, seen = {}, set()
-    for prefix, layer in model.named_modules():
-        if not isinstance(layer, PRUNABLE):
-            continue
-        name = f"{prefix}.weight" if prefix else "weight"
-        if layer._parameters.get("weight") is None:
-            raise ValueError(
-                f"{name} is computed by torch.nn.utils.prune or a parametrisation, not stored; "
-                "make it permanent first, e.g. torch.nn.utils.prune.remove(layer, 'weight')"
-            )
-        if isinstance(layer.weight, UninitializedParameter):
-            raise ValueError(f"{name} is not initialised yet; run one batch through the lazy layers first")
-        if layer.weight.numel() == 0:
-            raise ValueError(
-                f"{name} has shape {tuple(layer.weight.shape)}; a layer needs at least one output and input"
-            )
-        if id(layer.weight) not in seen:
-            seen.add(id(layer.weight))
-            layers[name] = layer
-    if not layers:
-        raise ValueError(f"{type(model).__name__} has no dense layer and no convolution; there is nothing to prune")
-    return layers
+    found, seen = {}, set()
+    for prefix, module in model.named_modules():
+        for attribute, parameter in _weights_of(module):
+            name = f"{prefix}.{attribute}" if prefix else attribute
+            if parameter is None:
+                raise ValueError(f"{name} is computed, not stored, so to prune it would be in vain{_mend(module)}")
+            if isinstance(parameter, UninitializedParameter):
+                raise ValueError(f"{name} is not initialised yet; run one batch through the lazy layers first")
+            if parameter.numel() == 0:
+                shape = tuple(parameter.shape)
+                raise ValueError(f"{name} has shape {shape}; a layer needs at least one output and input")
+            if (memory := memory_of(parameter)) not in seen:
+                seen.add(memory)
+                found[name] = Weight(parameter, module, groups_of(module, name, parameter))
+    if not found:
+        raise ValueError(
+            f"{type(model).__name__} has no dense, convolutional or recurrent layer; there is nothing to prune"
+        )
+    return found
 
 
-def check_network(model):
-    """A network is a module, not its class, and not the function that builds it."""
-    if not isinstance(model, nn.Module):
-        raise ValueError(f"model is a {type(model).__name__}, not a torch.nn.Module; build the network first")
+def kind_of(module) -> str | None:
+    """What kind of layer a module is, None if it is not one of torch's."""
+    return next((kind for cls, kind in KINDS.items() if isinstance(module, cls)), None)
+
+
+def groups_of(module, name, weight) -> int:
+    """How many graphs a weight of a module is, by :func:`layout`."""
+    known = {"groups": getattr(module, "groups", None), "units": getattr(module, "hidden_size", None)}
+    return layout(name, tuple(weight.shape), kind=kind_of(module), **known).groups
+
+
+def memory_of(tensor):
+    """Equal for tensors that are the same numbers in the same memory, transposed or not."""
+    if tensor.is_meta or tensor.layout != torch.strided or isinstance(tensor, UninitializedParameter):
+        return id(tensor)
+    axes = tuple(sorted(zip(tensor.stride(), tensor.shape)))
+    return tensor.untyped_storage().data_ptr(), tensor.storage_offset(), axes, tensor.dtype
+
+
+def not_pruned(model, found) -> dict[str, int]:
+    """How many numbers the matrices hold, by name, that are no prunable weights."""
+    return {name: dict(model.named_parameters())[name].numel() for name, _ in _others(model, found)}
+
+
+def _others(model, found) -> Iterator[tuple[str, nn.Module]]:
+    """Names of matrices that are not among the prunable weights, and the modules that own them."""
+    seen = {memory_of(weight.parameter) for weight in found.values()}
+    for name, parameter in model.named_parameters():
+        if parameter.ndim > 1 and memory_of(parameter) not in seen:
+            yield name, model.get_submodule(name.rpartition(".")[0])
+
+
+def _weights_of(module) -> Iterator[tuple[str, nn.Parameter | None]]:
+    """The weights of one module by their attribute; None for one that is computed from something else."""
+    kind = kind_of(module)
+    if kind in ("recurrent", "attention"):
+        names = [re.sub("_(orig|g|v)$", "", name) for name in module._parameters]
+        names += getattr(module, "parametrizations", {}).keys()
+        names = [name for name in dict.fromkeys(names) if WEIGHT.fullmatch(name)]
+        # Attention has either one projection or three; the others are None.
+        yield from ((name, module._parameters.get(name)) for name in names if getattr(module, name, None) is not None)
+    elif kind in PRUNABLE:
+        yield "weight", module._parameters.get("weight")
+
+
+def _mend(module) -> str:
+    """How what computes the weight is taken away."""
+    if parametrize.is_parametrized(module):
+        return "; make it permanent first: torch.nn.utils.parametrize.remove_parametrizations(layer, name)"
+    ends = {name.rpartition("_")[2] for name in chain(module._parameters, module._buffers)}
+    for end, mend in (("mask", "prune.remove(layer, name)"), ("g", "remove_weight_norm(layer, name)")):
+        if end in ends:
+            return f"; make it permanent first: torch.nn.utils.{mend}"
+    return "; make it permanent first: torch.nn.utils.remove_spectral_norm(layer)" if "orig" in ends else ""
 
 
 class LayerGraph(NamedTuple):
@@ -109,8 +307,8 @@ class LayerGraph(NamedTuple):
     Attributes
     ----------
     weights : array of shape ``(m, n)``, or scipy sparse array
-        The dense array is read-only, since it may share memory with the layer. Of the sparse array, which the
-        ``"spatial"`` view and stitched networks are, the stored entries are the edges.
+        The dense array is read-only, since it may share memory with the layer. Of the sparse array, which layers with
+        groups, the ``"spatial"`` view and stitched networks are, the stored entries are the edges.
     mask : boolean array of shape ``(m, n)``, or None where all edges exist
     """
 
@@ -131,7 +329,7 @@ def layer_graph(
     view : {"matrix", "channel", "spatial"}
         Which graph of a convolution; for a dense layer they are the same.
     groups : int
-        The ``groups`` of the convolution.
+        The ``groups`` of a convolution, or how many layers a fused weight holds.
     input_size : sequence of int
         Pixels of the input image, for ``"spatial"`` only, and so are the next three.
     padding, stride, dilation : int or sequence of int
@@ -140,9 +338,9 @@ def layer_graph(
     Returns
     -------
     LayerGraph
-        With ``groups > 1`` the blocks of the groups stand on the diagonal, and the mask says that nothing else exists.
-        In the ``"spatial"`` view so do the graphs of the filters, in a sparse array of shape ``(out * q, out * p)`` for
-        ``q`` output pixels and ``p`` padded input pixels; ``weight[:1]`` gives the graph of the first filter alone.
+        With ``groups > 1`` the blocks of the groups stand on the diagonal of a sparse array. In the ``"spatial"`` view
+        so do the graphs of the filters, in one of shape ``(out * q, out * p)`` for ``q`` output pixels and ``p`` padded
+        input pixels; ``weight[:1]`` gives the graph of the first filter alone.
 
     Raises
     ------
@@ -162,13 +360,9 @@ def layer_graph(
     (64, 100)
     """
     _check_view(view, input_size)
-    weight = as_real(weight)
+    weight = as_array(weight, "weight")
     mask = as_mask(mask, weight.shape)
-    if weight.ndim < 2 or weight.size == 0:
-        raise ValueError(f"weight has shape {weight.shape}; a layer has outputs and inputs, at least one of each")
-    out, groups = weight.shape[0], whole("groups", groups)
-    if groups < 1 or out % groups:
-        raise ValueError(f"groups={groups} does not divide the {out} outputs of the layer")
+    groups = check_blocks(weight, groups)
     if view == "spatial" and weight.ndim > 2:
         return _pixel_graph(weight, mask, input_size, padding, stride, dilation)
     if view == "channel" and weight.ndim > 2:
@@ -178,13 +372,36 @@ def layer_graph(
         else:
             kept = mask.reshape(magnitude.shape)
             weight, mask = np.where(kept, magnitude, 0).max(axis=2), kept.any(axis=2)
-    weight = weight.reshape(out, -1)
-    mask = None if mask is None else mask.reshape(out, -1)
-    if groups > 1:
-        mask = _block_diagonal(np.ones(weight.shape, dtype=bool) if mask is None else mask, groups)
-        weight = _block_diagonal(weight, groups)
-    weight.flags.writeable = False
-    return LayerGraph(weight, mask)
+    graph = weight_graph(weight, mask, groups)
+    if isinstance(graph.values, np.ndarray):
+        graph.values.flags.writeable = False
+    return LayerGraph(graph.values, graph.mask)
+
+
+def check_blocks(weight: np.ndarray, groups, name="weight") -> int:
+    """The number of groups, of a weight that has outputs and inputs."""
+    if weight.ndim < 2 or weight.size == 0:
+        raise ValueError(f"{name} has shape {weight.shape}; a layer has outputs and inputs, at least one of each")
+    groups = whole("groups", groups)
+    if groups < 1 or len(weight) % groups:
+        raise ValueError(f"groups={groups} does not divide the {len(weight)} outputs of the layer")
+    return groups
+
+
+def weight_graph(weight: np.ndarray, mask: np.ndarray | None, groups: int) -> Layer:
+    """The ``"matrix"`` view of a weight that has passed the door."""
+    weight = weight.reshape(len(weight), -1)
+    mask = None if mask is None else mask.reshape(weight.shape)
+    if groups == 1:
+        return Layer(weight, weight.dtype.name, mask)
+    # A dense array would hold `groups` times the weights.
+    rows, width = weight.shape
+    cols = np.arange(rows)[:, None] // (rows // groups) * width + np.arange(width)
+    exists = np.ones(weight.shape, dtype=bool) if mask is None else mask
+    starts = np.append(0, np.cumsum(exists.sum(axis=1)))
+    values = weight[exists]
+    values = values.astype(np.promote_types(values.dtype, np.float32))  # scipy has no halves
+    return Layer(csr_array((values, cols[exists], starts), shape=(rows, groups * width)), values.dtype.name, None)
 
 
 def _pixel_graph(weight, mask, input_size, padding, stride, dilation) -> LayerGraph:
@@ -266,14 +483,6 @@ def stitched_graph(weights, masks=None) -> LayerGraph:
     return LayerGraph(block_array(blocks, format="csr"), None)
 
 
-def _block_diagonal(matrix: np.ndarray, groups: int) -> np.ndarray:
-    rows, width = matrix.shape
-    blocks = np.zeros((groups, rows // groups, groups, width), dtype=matrix.dtype)
-    group = np.arange(groups)
-    blocks[group, :, group, :] = matrix.reshape(groups, rows // groups, width)
-    return blocks.reshape(rows, groups * width)
-
-
 def tree_sizes(model, *, view="matrix", input_size=None) -> dict[str, tuple[int, int]]:
     """For each prunable layer its number of edges and the number of them that a spanning forest needs.
 
@@ -314,41 +523,46 @@ def tree_sizes(model, *, view="matrix", input_size=None) -> dict[str, tuple[int,
     {'conv1.weight': (576, 163), 'conv2.weight': (144, 51), 'output.weight': (1280, 137)}
     """
     _check_view(view, input_size)
-    layers = prunable_layers(model)
+    weights = prunable_weights(model)
     if view == "spatial" and not isinstance(input_size, Iterable):
         raise ValueError(
             f"input_size={input_size!r} is not the shape of an input; give channels and pixels: (3, 32, 32)"
         )
-    images = _images(model, layers, input_size) if view == "spatial" else {}
+    images = _images(model, weights, input_size) if view == "spatial" else {}
     sizes = {}
-    for name, layer in layers.items():
+    for name, (weight, module, groups) in weights.items():
         if name in images:
-            settings = {"padding": 0, "stride": layer.stride, "dilation": layer.dilation}
-            sizes[name] = spatial_sizes(images[name], layer.kernel_size, **settings)
+            settings = {"padding": 0, "stride": module.stride, "dilation": module.dilation}
+            sizes[name] = spatial_sizes(images[name], module.kernel_size, **settings)
             continue
-        groups = getattr(layer, "groups", 1)
-        out, width = layer.weight.shape[:2]  # width: inputs of one group
+        out, width = weight.shape[:2]  # width: inputs of one group
         if view == "matrix":
-            width = layer.weight.numel() // out
-        sizes[name] = (layer.weight.numel(), out + groups * width - groups)
+            width = weight.numel() // out
+        sizes[name] = (weight.numel(), out + groups * width - groups)
     return sizes
 
 
-def _images(model, layers, input_size) -> dict[str, tuple[int, ...]]:
-    """The size of the padded image that each convolution sees when the network is given an input."""
+def _images(model, weights, input_size) -> dict[str, tuple[int, ...]]:
+    """The size of the padded image that each convolution sees when the network is given an input.
+
+    A transposed convolution is the graph of the convolution that goes the other way, from the image that it makes.
+    """
     images, hooks, input_size = {}, [], per_dimension("input_size", input_size, None, least=1)
-    for name, layer in layers.items():
-        if isinstance(layer, CONVOLUTIONS):
+    convolutions = {name: weight.module for name, weight in weights.items() if "convolution" in kind_of(weight.module)}
+    for name, layer in convolutions.items():
 
-            def see(layer, inputs, named, name=name):
-                # What "same" adds on both sides together, or the given numbers, of the last dimension first.
-                added = np.reshape(layer._reversed_padding_repeated_twice, (-1, 2)).sum(axis=1)[::-1]
-                (image,) = inputs or named.values()
-                images[name] = tuple(int(size + more) for size, more in zip(image.shape[2:], added))
+        def see(layer, inputs, named, name=name):
+            (image,) = inputs[:1] or named.values()
+            size = np.array(image.shape[2:])
+            if isinstance(layer, TRANSPOSED):
+                padded = (size - 1) * layer.stride + np.multiply(layer.dilation, np.subtract(layer.kernel_size, 1)) + 1
+            else:  # what "same" adds on both sides together, or the given numbers, of the last dimension first
+                padded = size + np.reshape(layer._reversed_padding_repeated_twice, (-1, 2)).sum(axis=1)[::-1]
+            images[name] = tuple(padded.tolist())
 
-            hooks.append(layer.register_forward_pre_hook(see, with_kwargs=True))
+        hooks.append(layer.register_forward_pre_hook(see, with_kwargs=True))
     state = {place: torch.empty_like(value, device="meta") for place, value in places(model).items()}
-    dtype = next(iter(layers.values())).weight.dtype
+    dtype = next(iter(weights.values())).parameter.dtype
     batch = torch.empty(2, *input_size, dtype=dtype, device="meta")  # two images: a batch norm refuses one
     try:
         functional_call(model, state, batch, tie_weights=False)
@@ -358,9 +572,9 @@ def _images(model, layers, input_size) -> dict[str, tuple[int, ...]]:
     finally:
         for hook in hooks:
             hook.remove()
-    missed = [name for name, layer in layers.items() if isinstance(layer, CONVOLUTIONS) and name not in images]
-    if missed:
-        raise ValueError(f"the network did not run its convolution {missed[0]}, so the size of its image is not known")
+    for name in convolutions:
+        if name not in images:
+            raise ValueError(f"the network did not run its convolution {name}, so the size of its image is not known")
     return images
 
 

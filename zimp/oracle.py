@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import coo_array
 
 from .checks import as_mask, as_matrix
-from .topology import persistence_diagram, refuse_forest
+from .topology import SpanningForest, persistence_diagram
 
 __all__ = ["ripser_diagram", "gudhi_diagram", "cross_check"]
 
@@ -132,7 +132,8 @@ def _difference(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 def _edges(weights, mask):
     """Every edge with its distance ``1 - |w| / scale``, straight from the definition."""
-    refuse_forest(weights)
+    if isinstance(weights, SpanningForest):
+        raise ValueError("weights is a SpanningForest already; this call needs the layer itself")
     weights = as_matrix(weights)
     mask = as_mask(mask, weights.shape)
     rows, cols = np.nonzero(np.ones(weights.shape, dtype=bool) if mask is None else mask)

@@ -12,7 +12,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.ticker import LogLocator
 from scipy.stats import t as student
 
-from .checks import as_mask, as_matrix
+from .checks import as_mask, as_matrix, check_choice
 from .topology import betti_curve, persistence_diagram, spanning_forest
 
 __all__ = ["COLORS", "figure", "bipartite", "barcode", "betti", "union_find", "masks", "curve", "interval", "limits"]
@@ -266,6 +266,7 @@ def curve(density, values, method, *, ax, **options):
     -------
     Axes
     """
+    check_choice("method", method, LABELS)
     values = np.asarray(values, dtype=float)
     mean = values.mean(axis=0)
     style = {"color": COLORS[method], "marker": MARKERS[method], "label": LABELS[method], "markersize": 4}

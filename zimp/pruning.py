@@ -2,6 +2,10 @@
 
 Every criterion is a score for each weight; the mask keeps the weights of the highest scores, exactly as many as asked
 for, the first in row-major order among equals. The topological score is the magnitude, and infinity on the tree.
+
+The masks of a network, wherever they come from, are a dict from the names of its :func:`zimp.prunable` weights to
+boolean tensors: :func:`prune` chooses the next ones, :func:`apply_masks` sets what is pruned to zero, :func:`masks_of`
+reads them off zeros, and :func:`mask_facts` says what they do to each layer's H0.
 """
 
 from __future__ import annotations
@@ -13,9 +17,9 @@ import numpy as np
 import torch
 from torch.nn.utils.prune import BasePruningMethod
 
-from .checks import as_mask, as_matrix, as_real, check_choice, to_numpy, whole
-from .layers import check_network, layer_graph, prunable_layers
-from .topology import spanning_forest
+from .checks import as_mask, as_weight, check_choice, check_network, check_rate, to_numpy, whole
+from .layers import check_blocks, groups_of, prunable_weights, weight_graph
+from .topology import SpanningForest, forest_of
 
 __all__ = [
     "magnitude_mask",
@@ -23,6 +27,9 @@ __all__ = [
     "topological_mask",
     "topological_scores",
     "prune",
+    "apply_masks",
+    "masks_of",
+    "mask_facts",
     "TopologicalUnstructured",
 ]
 
@@ -104,7 +111,7 @@ def topological_mask(weight, keep, mask=None, *, groups=1):
     keep, mask
         As :func:`magnitude_mask`.
     groups : int
-        The ``groups`` of the convolution.
+        The ``groups`` of a convolution; 3 for fused queries, keys and values, 4 for the gates of an LSTM.
 
     Returns
     -------
@@ -149,6 +156,12 @@ def topological_scores(weight, mask=None, *, groups=1):
     ValueError
         As :func:`zimp.spanning_forest`.
 
+    Notes
+    -----
+    Torch does as it is told: an ``amount`` that leaves fewer weights than the tree has takes some of them, and no word
+    is said. Of a layer that torch prunes already, score ``layer.weight_orig * layer.weight_mask``: ``layer.weight`` is
+    what it was at the last forward pass.
+
     Examples
     --------
     >>> import torch, zimp
@@ -159,18 +172,20 @@ def topological_scores(weight, mask=None, *, groups=1):
     >>> zimp.count_components(layer.weight_mask)
     1
     """
-    scores, _ = _scores("topological", weight, mask, None, groups)
-    scores = scores.reshape(np.shape(weight))
+    array, mask = as_weight(weight, mask)
+    scores, _ = _scores("topological", array, mask, groups=check_blocks(array, groups))
+    scores = scores.reshape(array.shape)
     if not isinstance(weight, torch.Tensor):
         return scores
     dtype = weight.dtype if weight.is_floating_point() else None
     return torch.from_numpy(scores).to(weight.device, dtype)
 
 
-def prune(model, masks=None, rate=0.2, *, criterion="magnitude", scope="layer", generator=None):
+def prune(model, masks=None, rate=0.2, *, keep=None, criterion="magnitude", scope="layer", generator=None):
     """The masks of the next level: every layer, or the network as a whole, loses a share of its remaining weights.
 
-    The model is only read. Train it with the masks by :func:`zimp.train`, or apply them yourself.
+    The model is only read. Train it with the masks by :func:`zimp.train`, or :func:`zimp.hold` them in a loop of your
+    own.
 
     Parameters
     ----------
@@ -179,11 +194,15 @@ def prune(model, masks=None, rate=0.2, *, criterion="magnitude", scope="layer", 
     masks : dict of str to tensor, optional
         The masks of this level, one for each prunable weight. Default: nothing is pruned yet.
     rate : float or dict of str to float
-        Share of the *remaining* weights to prune, strictly between 0 and 1; by layer if a dict.
+        Share of the *remaining* weights to prune, strictly between 0 and 1. In a dict, by layer, it may be 0, and
+        layers that are not named stay as they are.
+    keep : dict of str to int, optional
+        In place of the rate, how many weights stay in each layer; layers that are not named stay as they are.
     criterion : {"magnitude", "random", "topological"}
         ``"topological"`` takes no layer below its spanning tree; a layer that has come down to it stays as it is.
     scope : {"layer", "global"}
-        Whether ``round((1 - rate) * remaining)`` weights stay in each layer, or in the whole network.
+        Whether ``round((1 - rate) * remaining)`` weights stay in each layer, or in the whole network. (Torch's own
+        methods prune ``round(rate * remaining)``, which at a half can be one weight more or less.)
     generator : torch.Generator, optional
         For ``"random"``, as in :func:`random_mask`.
 
@@ -195,7 +214,8 @@ def prune(model, masks=None, rate=0.2, *, criterion="magnitude", scope="layer", 
     ------
     ValueError
         For a rate outside (0, 1), an unknown criterion, scope or layer name, masks that do not fit, weights that are
-        not finite, and under ``"topological"`` when every layer is a bare tree already.
+        not finite; for budgets above what is left, and under ``"topological"`` below a tree; and under
+        ``"topological"`` when no layer can give a weight any more.
 
     References
     ----------
@@ -204,43 +224,199 @@ def prune(model, masks=None, rate=0.2, *, criterion="magnitude", scope="layer", 
     Examples
     --------
     >>> import zimp
-    >>> masks = zimp.prune(zimp.lenet_300_100(), rate=0.2)
-    >>> {name: int(mask.sum()) for name, mask in masks.items()}
+    >>> model = zimp.lenet_300_100()
+    >>> {name: int(mask.sum()) for name, mask in zimp.prune(model, rate=0.2).items()}
     {'fc1.weight': 188160, 'fc2.weight': 24000, 'output.weight': 800}
+    >>> {name: int(mask.sum()) for name, mask in zimp.prune(model, keep={"fc1.weight": 1083}).items()}
+    {'fc1.weight': 1083, 'fc2.weight': 30000, 'output.weight': 1000}
     """
-    layers = prunable_layers(model)
-    rates = check_prune_arguments(model, rate, criterion, scope)
-    masks = check_masks(model, masks)
+    weights = prunable_weights(model)
+    rates = check_prune_arguments(weights, rate, criterion, scope)
+    masks = as_masks(weights, masks)
+    arrays = {name: as_weight(weight.parameter)[0] for name, weight in weights.items()}
 
     scores, trees = {}, {}
-    for name, layer in layers.items():
-        groups = getattr(layer, "groups", 1)
-        scores[name], trees[name] = _scores(criterion, layer.weight, masks[name], generator, groups)
-    if criterion == "topological" and all(masks[name].sum() == trees[name] for name in layers):
-        raise _bare_tree_error(layers, rates, trees, scope)
+    for name, weight in weights.items():
+        scores[name], trees[name] = _scores(criterion, arrays[name], masks[name], weight.groups, generator)
+    left = {name: int(mask.sum()) for name, mask in masks.items()}
+    if keep is not None:
+        budgets = _check_budgets(keep, rate, scope, left, trees, weights)
+    elif criterion == "topological" and at_the_floor(left, trees, rates):
+        raise _bare_tree_error(weights, rates, trees, scope)
 
-    pools = [list(layers)] if scope == "global" else [[name] for name in layers]  # what is pruned together
+    pools = [list(weights)] if scope == "global" else [[name] for name in weights]  # what is pruned together
     chosen = {}
     for pool in pools:
+        if keep is None:
+            count = share_left(sum(left[name] for name in pool), rates[pool[0]])
+            count = max(count, sum(trees[name] for name in pool))
+        else:
+            count = budgets[pool[0]]
         available = np.concatenate([masks[name].ravel() for name in pool])
-        keep = max(share_left(available.sum(), rates[pool[0]]), sum(trees[name] for name in pool))
-        kept = _best(np.concatenate([scores[name] for name in pool]), keep, available)
+        kept = _best(np.concatenate([scores[name] for name in pool]), count, available)
         ends = np.cumsum([masks[name].size for name in pool])[:-1]
         chosen.update(zip(pool, np.split(kept, ends)))
-    return {name: _like(layer.weight, chosen[name]) for name, layer in layers.items()}
+    return {name: _like(weight.parameter, chosen[name]) for name, weight in weights.items()}
+
+
+@torch.no_grad()
+def apply_masks(model, masks):
+    """Set the pruned weights of a network to zero, in place.
+
+    Once only: an optimizer that goes on may move them again. :func:`zimp.hold` keeps them at zero.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    masks : dict of str to tensor
+        For each :func:`zimp.prunable` weight, True where it stays.
+
+    Raises
+    ------
+    ValueError
+        For masks that do not fit the network.
+
+    Examples
+    --------
+    >>> import zimp
+    >>> model = zimp.lenet_300_100()
+    >>> zimp.apply_masks(model, zimp.prune(model, rate=0.9))
+    >>> int(model.fc1.weight.count_nonzero())
+    23520
+    """
+    for weight, gone in pruned_weights(model, masks):
+        weight.masked_fill_(gone, 0)
+
+
+def masks_of(model) -> dict[str, torch.Tensor]:
+    """The masks of a network whose pruned weights are zeros: True where a weight is not zero.
+
+    A weight that is zero by chance counts as pruned, as it does to whoever stores the network.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+
+    Returns
+    -------
+    dict of str to boolean tensor
+
+    Raises
+    ------
+    ValueError
+        As :func:`zimp.prunable`, and for weights that are not finite.
+
+    Examples
+    --------
+    >>> import zimp
+    >>> model = zimp.lenet_300_100()
+    >>> zimp.apply_masks(model, zimp.prune(model, rate=0.9))
+    >>> int(zimp.masks_of(model)["fc1.weight"].sum())
+    23520
+    """
+    return {
+        name: _like(weight.parameter, as_weight(weight.parameter)[0] != 0)
+        for name, weight in prunable_weights(model).items()
+    }
+
+
+def mask_facts(model, masks, before=None) -> dict[str, dict]:
+    """What masks, wherever they come from, do to the H0 of each layer.
+
+    Call it with the trained weights, before the new masks are applied to them.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    masks : dict of str to tensor
+        For each :func:`zimp.prunable` weight, True where it will stay.
+    before : dict of str to tensor, optional
+        The masks of the level before. Default: nothing was pruned.
+
+    Returns
+    -------
+    dict of str to dict
+        For each layer
+
+        * ``kept``: weights left;
+        * ``beta0``: components of the graph that the mask leaves;
+        * ``isolated``: neurons without any edge among them;
+        * ``tree_kept``: share of the spanning forest of the weights in ``before`` that is left;
+        * ``h0_unchanged``: whether the H0 diagram is exactly that of the weights in ``before``, in the same unit.
+
+    Raises
+    ------
+    ValueError
+        For masks that do not fit the network or bring back what was pruned before; for weights that are not finite; and
+        for a layer all of whose newly pruned weights are zero already: the masks have been applied, and what they did
+        cannot be seen any more.
+
+    Examples
+    --------
+    >>> import zimp
+    >>> model = zimp.lenet_300_100()
+    >>> facts = zimp.mask_facts(model, zimp.prune(model, rate=0.99, criterion="topological"))
+    >>> facts["fc1.weight"]
+    {'kept': 2352, 'beta0': 1, 'isolated': 0, 'tree_kept': 1.0, 'h0_unchanged': True}
+    """
+    weights = prunable_weights(model)
+    masks, before = as_masks(weights, masks), as_masks(weights, before, "before")
+    facts = {}
+    for name, weight in weights.items():
+        array, _ = as_weight(weight.parameter)
+        gone = before[name] & ~masks[name]
+        if (masks[name] & ~before[name]).any():
+            raise ValueError(f"masks bring back weights of {name} that are not in before; intersect the two")
+        if gone.any() and not array[gone].any():
+            raise ValueError(
+                f"the {int(gone.sum())} weights of {name} that the masks remove are 0 already; "
+                "call mask_facts with the trained weights, before apply_masks or hold"
+            )
+        forest = forest_of(weight_graph(array, before[name], weight.groups))
+        facts[name] = layer_facts(array, masks[name], weight.groups, forest)
+    return facts
+
+
+def layer_facts(array, mask, groups, before: SpanningForest) -> dict:
+    """:func:`mask_facts` of one layer, whose forest is known."""
+    kept = kept_edges(before.rows, before.cols, mask)
+    after = before if kept.all() else forest_of(weight_graph(array, mask, groups))
+    matrix = mask.reshape(groups, len(mask) // groups, -1)
+    return {
+        "kept": int(mask.sum()),
+        "beta0": after.n_components,
+        "isolated": int((~matrix.any(axis=2)).sum() + (~matrix.any(axis=1)).sum()),
+        "tree_kept": float(kept.mean()) if len(kept) else 1.0,  # of none, none is lost
+        # Compared are the weights at which components merge, not their shares of the maximum, which may change too.
+        "h0_unchanged": after is before or np.array_equal(before.values, after.values),
+    }
+
+
+def kept_edges(rows, cols, mask: np.ndarray) -> np.ndarray:
+    """Which edges of a layer's graph the mask of its weight keeps."""
+    matrix = mask.reshape(len(mask), -1)
+    return matrix[rows, cols % matrix.shape[1]]  # the blocks of the groups, back on top of each other
 
 
 class TopologicalUnstructured(BasePruningMethod):
     """Prune a share of a layer's weights by magnitude, but never its maximum spanning tree.
 
-    For networks that are pruned with ``torch.nn.utils.prune``; composes with masks that are there already.
+    For networks that are pruned with ``torch.nn.utils.prune``; composes with masks that are there already. The tree is
+    always that of the weights as they are, those of the optimizer's last step.
 
     Parameters
     ----------
     amount : float or int
-        Share of the remaining weights to prune, strictly between 0 and 1; or their number.
+        Share of the remaining weights to prune, from 0 to 1, or their number; rounded as torch rounds, so that
+        ``round(amount * remaining)`` weights go.
     groups : int
-        The ``groups`` of a convolution; :meth:`apply` reads it off the module.
+        How many graphs the weight is; :meth:`apply` knows.
+
+    Notes
+    -----
+    These are limits of torch's hooks. The pruned ``out_proj`` of an ``nn.MultiheadAttention`` cannot be trained for a
+    second step, since the attention reads its weight without calling it; a network cannot be copied by ``deepcopy``
+    after a forward pass in training. Masks held by :func:`zimp.hold` have neither limit.
 
     References
     ----------
@@ -259,20 +435,23 @@ class TopologicalUnstructured(BasePruningMethod):
     PRUNING_TYPE = "global"
 
     def __init__(self, amount, groups=1):
-        if not isinstance(amount, Integral):
-            amount = check_rate(amount, "amount")
-        elif amount < 0:
-            raise ValueError(f"amount={amount} is negative; it is the number of weights to prune, or their share")
+        if isinstance(amount, Integral) and not isinstance(amount, bool):
+            if amount < 0:
+                raise ValueError(f"amount={amount} is negative; it is the number of weights to prune, or their share")
+        elif not isinstance(amount, Real) or isinstance(amount, bool) or not 0 <= amount <= 1:
+            raise ValueError(f"amount={amount!r} is no share from 0 to 1, and no number of weights to prune")
         self.amount, self.groups = amount, groups
 
     def compute_mask(self, t, default_mask):
         """The mask that keeps the tree of ``t`` and the largest others, within ``default_mask``."""
         left = int(default_mask.sum())
-        keep = left - self.amount if isinstance(self.amount, Integral) else share_left(left, self.amount)
-        return topological_mask(t, keep, default_mask, groups=self.groups).to(default_mask.dtype)
+        gone = self.amount if isinstance(self.amount, Integral) else round(self.amount * left)  # torch's rounding
+        if gone > left:
+            raise ValueError(f"amount={self.amount} is above the {left} weights that are left")
+        return topological_mask(t, left - gone, default_mask, groups=self.groups).to(default_mask.dtype)
 
     @classmethod
-    def apply(cls, module, name, amount, importance_scores=None):
+    def apply(cls, module, name, amount, importance_scores=None, groups=None):
         """Prune the parameter ``name`` of ``module`` on the fly, as every ``torch.nn.utils.prune`` method does.
 
         Parameters
@@ -281,7 +460,10 @@ class TopologicalUnstructured(BasePruningMethod):
         name : str
         amount : float or int
         importance_scores : tensor, optional
-            Read in place of the parameter.
+            Read in place of the parameter; the tree is then theirs.
+        groups : int, optional
+            How many graphs the weight is. Default: as :func:`zimp.prune` takes it, from the module; a dense layer that
+            holds queries, keys and values does not know, and needs 3.
 
         Returns
         -------
@@ -291,7 +473,7 @@ class TopologicalUnstructured(BasePruningMethod):
         ------
         ValueError
             As :func:`zimp.topological_mask`, for an amount that is no share and no count, a name that is none of a
-            parameter, and scores of another shape.
+            weight, and scores of another shape.
         """
         check_network(module)
         parameters = dict(module.named_parameters(recurse=False))
@@ -299,23 +481,34 @@ class TopologicalUnstructured(BasePruningMethod):
             raise ValueError(
                 f"{type(module).__name__} has no parameter {name!r} to prune; give a layer and a name such as 'weight'"
             )
-        groups = getattr(module, "groups", 1)
+        # The attribute `name` of a pruned layer is what it was at the last forward pass.
+        mask = getattr(module, f"{name}_mask", None)
+        weight = parameters[name] if mask is None else (parameters[f"{name}_orig"] * mask).detach()
+        if weight.ndim < 2:
+            shape = tuple(weight.shape)
+            raise ValueError(f"{name} has shape {shape}, in which there is no graph; prune the weight of a layer")
+        groups = groups_of(module, name, weight) if groups is None else groups
         # Torch has already taken the layer's older hooks off when it computes the mask, so an error must come before.
-        weight = getattr(module, name)
         scores = weight if importance_scores is None else importance_scores
         if not isinstance(scores, torch.Tensor) or to_numpy(scores).shape != weight.shape:
             raise ValueError(
                 f"importance_scores is a {type(scores).__name__}, not a tensor of shape {tuple(weight.shape)}; "
                 "each weight has one score"
             )
-        cls(amount, groups).compute_mask(scores, getattr(module, f"{name}_mask", torch.ones_like(weight)))
-        return super().apply(module, name, amount=amount, groups=groups, importance_scores=importance_scores)
+        if importance_scores is not None:
+            try:
+                as_weight(scores, name="importance_scores")
+            except ValueError as error:
+                raise ValueError(f"{error} This method finds the tree by itself; topological_scores are for torch's "
+                                 "own methods") from None  # fmt: skip
+        cls(amount, groups).compute_mask(scores, torch.ones_like(weight) if mask is None else mask)
+        return super().apply(module, name, amount=amount, groups=groups, importance_scores=scores)
 
 
 def _mask(criterion, weight, keep, mask, generator=None, groups=1):
-    array = as_real(weight)
-    mask = as_mask(mask, array.shape)
-    scores, tree = _scores(criterion, array, mask, generator, groups)
+    array, mask = as_weight(weight, mask)
+    groups = check_blocks(array, groups) if criterion == "topological" else 1
+    scores, tree = _scores(criterion, array, mask, groups, generator)
     available = np.ones(array.size, dtype=bool) if mask is None else mask.ravel()
     keep = whole("keep", keep, "a whole number; it is a count of weights, not a share")
     left = int(available.sum())
@@ -326,25 +519,17 @@ def _mask(criterion, weight, keep, mask, generator=None, groups=1):
     return _like(weight, _best(scores, keep, available).reshape(array.shape))
 
 
-def _scores(criterion, weight, mask, generator, groups) -> tuple[np.ndarray, int]:
+def _scores(criterion, weight, mask, groups=1, generator=None) -> tuple[np.ndarray, int]:
     """The score of each weight, flat, and the number of weights that must stay."""
-    array = to_numpy(weight)
-    matrix = as_matrix(array.reshape(len(array), -1) if array.ndim > 2 and array.size else np.atleast_2d(array))
     if criterion == "random":
-        return _random_scores(matrix.size, generator), 0
-    scores = np.abs(matrix).ravel()
+        return _random_scores(weight.size, generator), 0
+    scores = np.abs(weight).ravel()
     if criterion == "magnitude":
         return scores, 0
-    tree = _tree(array, mask, groups).ravel()
-    return np.where(tree, scores.dtype.type(np.inf), scores), int(tree.sum())
-
-
-def _tree(array, mask, groups) -> np.ndarray:
-    """Boolean array of the shape of ``array``: the edges of its maximum spanning forest."""
-    forest = spanning_forest(*layer_graph(array, mask, groups=groups))
-    tree = np.zeros((len(array), array[0].size), dtype=bool)
-    tree[forest.rows, forest.cols % tree.shape[1]] = True  # the blocks of the groups, back on top of each other
-    return tree.reshape(array.shape)
+    forest = forest_of(weight_graph(weight, mask, groups))
+    width = weight.size // len(weight)
+    scores[forest.rows * width + forest.cols % width] = np.inf  # the blocks of the groups, back on top of each other
+    return scores, len(forest)
 
 
 def _random_scores(size, generator) -> np.ndarray:
@@ -377,76 +562,100 @@ def _like(weight, kept: np.ndarray):
     return torch.from_numpy(kept.reshape(weight.shape)).to(weight.device)
 
 
+def at_the_floor(left, trees, rates) -> bool:
+    """Whether no layer that is to lose weights has more than its tree."""
+    pruned = [name for name, rate in rates.items() if rate]
+    return bool(pruned) and all(left[name] <= trees[name] for name in pruned)
+
+
 def share_left(remaining, rate) -> int:
     """How many of the remaining weights a level at that rate keeps."""
     return round((1 - rate) * int(remaining))
 
 
-def _below_tree_error(keep, tree, shape) -> ValueError:
-    size = np.prod(shape)
+def _below_tree_error(keep, tree, shape, name="") -> ValueError:
     layer = "x".join(map(str, shape))
     return ValueError(
-        f"keep={keep} is below the {tree} weights of a spanning tree of a {layer} layer; "
-        f"topological pruning cannot go further (density {tree / size:.4f})."
+        f"keep={keep} is below the {tree} weights of a spanning tree of a {layer} layer{name}; "
+        f"topological pruning cannot go further (density {tree / np.prod(shape):.4f})."
     )
 
 
-def _bare_tree_error(layers, rates, trees, scope) -> ValueError:
+def _bare_tree_error(weights, rates, trees, scope) -> ValueError:
     """Every layer is a tree already: say it of the largest layer, or of the network where that is pruned as one."""
     if scope == "layer":
-        name = max(trees, key=trees.get)
+        name = max((name for name in trees if rates[name]), key=trees.get)
         keep = min(share_left(trees[name], rates[name]), trees[name] - 1)
-        return _below_tree_error(keep, trees[name], tuple(layers[name].weight.shape))
-    total, size = sum(trees.values()), sum(layer.weight.numel() for layer in layers.values())
+        return _below_tree_error(keep, trees[name], tuple(weights[name].parameter.shape))
+    total, size = sum(trees.values()), sum(weight.parameter.numel() for weight in weights.values())
     keep = min(share_left(total, next(iter(rates.values()))), total - 1)
     return ValueError(
-        f"keep={keep} is below the {total} weights of the spanning trees of {len(layers)} layers; "
+        f"keep={keep} is below the {total} weights of the spanning trees of {len(weights)} layers; "
         f"topological pruning cannot go further (density {total / size:.4f})."
     )
 
 
-def check_masks(model, masks) -> dict[str, np.ndarray]:
+def as_masks(weights, masks, what="masks") -> dict[str, np.ndarray]:
     """The masks of all prunable weights as numpy arrays, whatever they come as; None means that nothing is pruned."""
-    layers = prunable_layers(model)
     if masks is None:
-        return {name: np.ones(layer.weight.shape, dtype=bool) for name, layer in layers.items()}
-    _check_names("masks", masks, layers)
+        return {name: np.ones(weight.parameter.shape, dtype=bool) for name, weight in weights.items()}
+    _check_names(what, masks, weights)
     checked = {}
-    for name, layer in layers.items():
+    for name, weight in weights.items():
         try:
-            checked[name] = as_mask(to_numpy(masks[name]), layer.weight.shape)
+            checked[name] = as_mask(masks[name], weight.parameter.shape)
         except ValueError as error:
-            raise ValueError(f"masks[{name!r}]: {error}") from None
+            raise ValueError(f"{what}[{name!r}]: {error}") from None
+        if checked[name] is None:
+            raise ValueError(f"{what}[{name!r}] is None; a layer of which nothing is pruned has a mask of ones")
     return checked
 
 
-def check_prune_arguments(model, rate, criterion, scope) -> dict[str, float]:
+def pruned_weights(model, masks) -> list[tuple[torch.nn.Parameter, torch.Tensor]]:
+    """Each prunable weight, and the tensor on its device that says which of its entries are pruned."""
+    weights = prunable_weights(model)
+    return [
+        (weights[name].parameter, torch.from_numpy(~mask).to(weights[name].parameter.device))
+        for name, mask in as_masks(weights, masks).items()
+    ]
+
+
+def check_prune_arguments(weights, rate, criterion, scope) -> dict[str, float]:
     """Check what :func:`prune` takes besides masks, before a run spends time on training; the rate of each layer."""
-    layers = prunable_layers(model)
     check_choice("criterion", criterion, CRITERIA)
     check_choice("scope", scope, ("layer", "global"))
-    if not isinstance(rate, dict):
-        return dict.fromkeys(layers, check_rate(rate, "rate"))
+    if not isinstance(rate, Mapping):
+        return dict.fromkeys(weights, check_rate(rate, "rate"))
     if scope == "global":
         raise ValueError("rate is a dict, but scope='global' prunes the network as one; give one rate")
-    _check_names("rate", rate, layers)
-    return {name: check_rate(rate[name], f"rate[{name!r}]") for name in layers}
+    _check_names("rate", rate, weights, all_of_them=False)
+    return {name: check_rate(rate[name], f"rate[{name!r}]") if rate.get(name, 0) != 0 else 0.0 for name in weights}
 
 
-def _check_names(what, given, layers):
+def _check_budgets(keep, rate, scope, left, trees, weights) -> dict[str, int]:
+    """How many weights stay in each layer."""
+    if rate != 0.2:
+        raise ValueError(f"keep was given together with rate={rate!r}; it takes the place of the rate")
+    if scope == "global":
+        raise ValueError("keep says what stays in each layer, but scope='global' prunes the network as one")
+    _check_names("keep", keep, weights, all_of_them=False)
+    budgets = dict(left)
+    for name in keep:
+        budget = whole(f"keep[{name!r}]", keep[name], "a whole number; it is a count of weights, not a share")
+        if not 0 <= budget <= left[name]:
+            raise ValueError(f"keep[{name!r}]={budget} is not between 0 and the {left[name]} weights that are left")
+        if budget < trees[name]:
+            raise _below_tree_error(budget, trees[name], tuple(weights[name].parameter.shape), f", {name}")
+        budgets[name] = budget
+    return budgets
+
+
+def _check_names(what, given, weights, all_of_them=True):
+    names = ", ".join(weights)
     if not isinstance(given, Mapping):
-        raise ValueError(
-            f"{what} is a {type(given).__name__}, not a dict; it needs an entry for each of {', '.join(layers)}"
-        )
-    for name in [*layers, *given]:
+        raise ValueError(f"{what} is a {type(given).__name__}, not a dict; it needs an entry for each of {names}")
+    for name in [*(weights if all_of_them else ()), *given.keys()]:
         if name not in given:
-            raise ValueError(f"{what} has no entry for {name!r}; it needs one for each of {', '.join(layers)}")
-        if name not in layers:
-            raise ValueError(f"{what} has an entry for {name!r}, which is none of {', '.join(layers)}")
-
-
-def check_rate(rate, name) -> float:
-    """A rate as a float, strictly between 0 and 1."""
-    if not (isinstance(rate, Real) and 0 < rate < 1):
-        raise ValueError(f"{name}={rate!r} is not strictly between 0 and 1; 0.2 prunes a fifth of what is left")
-    return float(rate)
+            raise ValueError(f"{what} has no entry for {name!r}; it needs one for each of {names}")
+        if name not in weights:
+            raise ValueError(f"{what} has an entry for {name!r}, which is none of {names}")

@@ -23,7 +23,7 @@ import numpy as np
 from scipy.sparse import csr_array, issparse
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
-from .checks import as_mask, as_real, check_matrix_shape, has_bits, is_tensor
+from .checks import Layer
 
 SMALL = 1024  # weights of a layer that is not worth sampling
 EDGES_PER_NEURON = 4  # to select: with more there is more to sort, with fewer more neurons are left over
@@ -37,51 +37,16 @@ FORMATS = {  # of a float: the whole numbers of its size, and the bits of infini
 }
 
 
-def magnitudes(weights, mask=None) -> Magnitudes:
-    """The keys of a layer, whatever it comes as; whether they are finite is still to be checked."""
-    if issparse(weights):
-        return _stored_magnitudes(weights, mask)
-    if is_tensor(weights) and has_bits(weights) and str(weights.dtype).removeprefix("torch.") in FORMATS:
-        check_matrix_shape(weights.shape)
-        return _tensor_magnitudes(weights.detach(), mask)
-    weights = as_real(weights)
-    check_matrix_shape(weights.shape)
-    form = weights.dtype.name
-    weights = weights.astype(form, copy=False)  # where bytes are in another order
-    return _matrix_magnitudes(weights.view(FORMATS[form][0]), form, as_mask(mask, weights.shape))
-
-
-def _matrix_magnitudes(bits, form, mask) -> Magnitudes:
+def magnitudes(layer: Layer) -> Magnitudes:
+    """The keys of a layer; whether they are finite is still to be checked."""
+    values, form = layer.values, layer.form
+    if issparse(values):
+        rows = np.repeat(np.arange(values.shape[0], dtype=np.int64), np.diff(values.indptr))
+        edges = rows * values.shape[1] + values.indices
+        return StoredMagnitudes(values.data.view(FORMATS[form][0]), form, values.shape, edges)
+    bits = values.view(FORMATS[form][0])
     by_columns = abs(bits.strides[0]) < abs(bits.strides[1])
-    return (TransposedMagnitudes if by_columns else Magnitudes)(bits, form, mask)
-
-
-def _tensor_magnitudes(weights, mask) -> Magnitudes:
-    import torch
-
-    form = str(weights.dtype).removeprefix("torch.")
-    bits = weights.resolve_neg().view(getattr(torch, FORMATS[form][0]))
-    if weights.device.type == "cpu":
-        return _matrix_magnitudes(bits.numpy(force=True), form, as_mask(mask, weights.shape))
-    plain = is_tensor(mask) and has_bits(mask) and mask.dtype == torch.bool and mask.shape == weights.shape
-    if mask is not None and not plain:
-        mask = torch.from_numpy(as_mask(mask, weights.shape))
-    return DeviceMagnitudes(bits, form, None if mask is None else mask.to(weights.device))
-
-
-def _stored_magnitudes(weights, mask) -> StoredMagnitudes:
-    if mask is not None:
-        raise ValueError("mask was given together with a sparse array; its stored entries are the edges already")
-    if weights.ndim != 2 or 0 in weights.shape:
-        raise ValueError(f"weights have shape {weights.shape}; a layer is a non-empty matrix (outputs, inputs)")
-    weights = csr_array(weights)
-    if not weights.has_canonical_format:
-        raise ValueError("the sparse array has entries twice or out of order; call its sum_duplicates() first")
-    data = as_real(weights.data)
-    rows = np.repeat(np.arange(weights.shape[0], dtype=np.int64), np.diff(weights.indptr))
-    form = data.dtype.name
-    bits = data.astype(form, copy=False).view(FORMATS[form][0])
-    return StoredMagnitudes(bits, form, weights.shape, rows * weights.shape[1] + weights.indices)
+    return (TransposedMagnitudes if by_columns else Magnitudes)(bits, form, layer.mask)
 
 
 def spanning_edges(layer: Magnitudes) -> tuple[np.ndarray, np.ndarray]:
@@ -136,6 +101,17 @@ def heaviest_first(keys) -> np.ndarray:
     return np.sort((-keys.astype(np.int64) << 32) + np.arange(len(keys))) & 0xFFFFFFFF
 
 
+def few_true(flags) -> np.ndarray:
+    """``np.flatnonzero``, faster where few flags are true: eight that are not are passed over at a time."""
+    if len(flags) % 8 == 0:
+        eights = flags.view(np.int64)
+        some = np.flatnonzero(eights != 0)
+        if len(some) < len(eights) / 4:
+            among = np.flatnonzero(eights[some].view(bool))
+            return 8 * some[among // 8] + among % 8
+    return np.flatnonzero(flags)
+
+
 def _graph(edges, data, shape) -> csr_array:
     """The layer as a graph on ``m + n`` vertices, outputs first; ``edges`` are ascending flat indices."""
     m, n = shape
@@ -151,6 +127,8 @@ class Magnitudes:
     So they compare exactly, in any precision; NaN and infinity come out above all others. The key of an edge that does
     not exist is -1.
     """
+
+    BLOCK = 1 << 18  # weights at work at a time: they stay in the processor's cache
 
     def __init__(self, bits, form: str, mask=None):
         self.bits, self.form, self.mask, self.shape = bits, form, mask, tuple(bits.shape)
@@ -173,8 +151,8 @@ class Magnitudes:
         for rows in self._blocks():
             keys = self._keys(rows).ravel()
             until = max(0, edge + 1 - rows.start * self.shape[1])
-            rank += self._count(keys > key) + self._count(keys[:until] == key)
-        return rank
+            rank += np.count_nonzero(keys > key) + np.count_nonzero(keys[:until] == key)
+        return int(rank)
 
     def select(self) -> tuple[np.ndarray, np.ndarray, bool]:
         """The first edges in the order, as ascending flat indices; their keys; and whether these are all edges."""
@@ -182,8 +160,9 @@ class Magnitudes:
         wanted = EDGES_PER_NEURON * (m + n)
         if m * n <= max(SMALL, 2 * wanted):
             return self._reaching(0, m * n)
-        sample = self._sample(m * n * SAMPLED // wanted)
-        return self._reaching(max(0, int(np.partition(sample, -SAMPLED)[-SAMPLED])), wanted)
+        step = max(1, wanted // SAMPLED)
+        last = wanted // step  # of the sample to be selected
+        return self._reaching(max(0, int(np.partition(self._sample(step), -last)[-last])), wanted)
 
     def leaving(self, piece, loose) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """For each loose neuron its piece, the first edge in the order that leads to another piece, and its key.
@@ -231,32 +210,35 @@ class Magnitudes:
 
     def _reaching(self, threshold: int, wanted: int) -> tuple[np.ndarray, np.ndarray, bool]:
         """The edges above the threshold, and of those at it all, or if these are too many, the first."""
-        level, count, edges, keys, work = threshold, 0, [], [], self._workspace()
+        level, count, edges, keys = threshold, 0, [], []
+        room = np.empty(
+            (next(self._blocks()).stop, self.shape[1]), self.bits.dtype
+        )  # one for all: it stays in the cache
         for rows in self._blocks():
-            block = self._keys(rows, out=work[0])
-            reached = self._positions(block, level, work[1])
-            found = block.ravel()[reached]
+            block = self._keys(rows, out=room).ravel()
+            reached = few_true(block >= level)
+            found = block[reached]
             count += len(found)
             # So many tie with it; all of the layer may. Blocks come in row-major order, so those kept are the first.
             if level == threshold and count > 2 * wanted:
-                fit = (found > threshold) | ((found == threshold).cumsum(0) <= wanted)
+                fit = found > threshold
+                fit[np.flatnonzero(~fit)[:wanted]] = True
                 reached, found, level = reached[fit], found[fit], threshold + 1
-            edges.append(self._host(reached) + rows.start * self.shape[1])
-            keys.append(self._host(found))
+            edges.append(reached + rows.start * self.shape[1])
+            keys.append(found)
         return np.concatenate(edges), np.concatenate(keys), level == 0
 
-    def _sample(self, size) -> np.ndarray:
-        rows, cols = np.divmod(np.random.default_rng(0).integers(0, math.prod(self.shape), size), self.shape[1])
-        keys = self._host(self.bits[rows, cols] & self.unsigned)
-        return keys if self.mask is None else np.where(self._host(self.mask[rows, cols]), keys, -1)
+    def _sample(self, step) -> np.ndarray:
+        """The keys of one weight in ``step``, each anywhere in its stretch, in the order in which they are stored."""
+        starts = np.arange(0, math.prod(self.shape) - step + 1, step)
+        rows, cols = np.divmod(starts + np.random.default_rng(0).integers(0, step, len(starts)), self.shape[1])
+        keys = self.bits[rows, cols] & self.unsigned
+        return keys if self.mask is None else np.where(self.mask[rows, cols], keys, -1)
 
     def _blocks(self):
-        step = max(1, self.BLOCK // self.shape[1])
-        return (slice(start, start + step) for start in range(0, self.shape[0], step))
-
-    # What follows is done in other ways elsewhere.
-
-    BLOCK = 1 << 17  # weights at work at a time: they stay in the processor's cache
+        m, n = self.shape
+        step = max(1, self.BLOCK // n)
+        return (slice(start, min(start + step, m)) for start in range(0, m, step))
 
     def _keys(self, rows, cols=None, out=None):
         def part(matrix):
@@ -265,24 +247,8 @@ class Magnitudes:
         bits = part(self.bits)
         keys = np.bitwise_and(bits, self.unsigned, out=None if out is None else out[: len(bits)])
         if self.mask is not None:
-            keys[~part(self.mask)] = -1
+            keys |= part(self.mask).view(np.int8) - 1  # by 0, or by -1 which is all bits; np.where is far slower
         return keys
-
-    def _workspace(self):
-        shape = next(self._blocks()).stop, self.shape[1]
-        return np.empty(shape, self.bits.dtype), np.empty(shape, bool)
-
-    @staticmethod
-    def _positions(keys, level, work):
-        return np.flatnonzero(np.greater_equal(keys, level, out=work[: len(keys)]))
-
-    @staticmethod
-    def _count(flags) -> int:
-        return int(np.count_nonzero(flags))
-
-    @staticmethod
-    def _host(array) -> np.ndarray:
-        return array
 
 
 class TransposedMagnitudes(Magnitudes):
@@ -300,9 +266,9 @@ class TransposedMagnitudes(Magnitudes):
         rank = 0
         for cols in self.columns._blocks():
             keys = self.columns._keys(cols)
-            rank += self._count(keys > key) + self._count(keys[:, :row] == key)
-            rank += self._count(keys[: max(0, col + 1 - cols.start), row] == key)
-        return rank
+            rank += np.count_nonzero(keys > key) + np.count_nonzero(keys[:, :row] == key)
+            rank += np.count_nonzero(keys[: max(0, col + 1 - cols.start), row] == key)
+        return int(rank)
 
     def select(self):
         edges, keys, are_all = self.columns.select()
@@ -330,9 +296,6 @@ class StoredMagnitudes(Magnitudes):
         super().__init__(bits, form)
         self.shape, self.edges = shape, edges
 
-    def are_finite(self):
-        return bool((self._all_keys() < self.infinity).all())
-
     def rank(self, edge, key):
         keys = self._all_keys()
         return int(np.count_nonzero((keys > key) | ((keys == key) & (self.edges <= edge))))
@@ -342,51 +305,3 @@ class StoredMagnitudes(Magnitudes):
 
     def _all_keys(self):
         return self.bits & self.unsigned
-
-
-class DeviceMagnitudes(Magnitudes):
-    """Those of a torch tensor on another device: it is searched there, and only what was found travels."""
-
-    BLOCK = 1 << 26
-
-    def leaving(self, piece, loose):
-        import torch
-
-        (m, n), there = self.shape, torch.from_numpy(piece).to(self.bits.device)
-        rows, cols = np.flatnonzero(loose[:m]), np.flatnonzero(loose[m:])
-        sides = (self, there[:m], there[m:], rows), (self._transposed(), there[m:], there[:m], cols)
-        (of_rows, keys_of_rows), (of_cols, keys_of_cols) = (side[0]._heaviest(*side[1:]) for side in sides)
-        edges = np.append(rows * n + of_rows, of_cols * n + cols)
-        return np.append(piece[rows], piece[m + cols]), edges, np.append(keys_of_rows, keys_of_cols)
-
-    def _heaviest(self, outs, ins, rows):
-        """For each of some rows the column of its heaviest edge to another piece, and its key."""
-        step, found = max(1, self.BLOCK // self.shape[1]), [np.empty((2, 0), dtype=np.int64)]
-        for part in (rows[start : start + step] for start in range(0, len(rows), step)):
-            keys = self._keys(part)
-            keys[outs[part][:, None] == ins] = -1
-            heaviest = keys.argmax(dim=1, keepdim=True)
-            found.append(np.stack([self._host(heaviest)[:, 0], self._host(keys.gather(1, heaviest))[:, 0]]))
-        return np.concatenate(found, axis=1)
-
-    def _transposed(self):
-        return DeviceMagnitudes(self.bits.T, self.form, None if self.mask is None else self.mask.T)
-
-    def _keys(self, rows, cols=None, out=None):
-        keys = self.bits[rows] & self.unsigned
-        return keys if self.mask is None else keys.masked_fill_(~self.mask[rows], -1)
-
-    def _workspace(self):
-        return None, None
-
-    @staticmethod
-    def _positions(keys, level, work):
-        return (keys.ravel() >= level).nonzero()[:, 0]
-
-    @staticmethod
-    def _count(flags):
-        return int(flags.count_nonzero())
-
-    @staticmethod
-    def _host(array):
-        return array.cpu().numpy()

@@ -13,12 +13,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .checks import as_mask, check_choice, not_finite, number, to_numpy
+from .checks import Layer, as_layer, as_mask, check_choice, check_layer_finite, number, to_numpy
 from .spanning import magnitudes, spanning_edges
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "count_components",
     "safe_density",
     "neural_persistence",
+    "tree_overlap",
+    "TreeOverlap",
 ]
 
 
@@ -80,7 +83,7 @@ def spanning_forest(weights, mask=None) -> SpanningForest:
 
     Parameters
     ----------
-    weights : array or tensor of shape ``(m, n)``, or scipy sparse array
+    weights : array or tensor of shape ``(m, n)``, or sparse array of scipy or torch
         Any real dtype, any memory layout, any device. Never modified. Of a sparse array the stored entries are the
         edges, stored zeros too.
     mask : array or tensor of shape ``(m, n)``, optional
@@ -98,7 +101,7 @@ def spanning_forest(weights, mask=None) -> SpanningForest:
     Notes
     -----
     Large layers are read once: Kruskal's algorithm, by scipy, gets only the heaviest few edges, and Borůvka's joins the
-    neurons that are left over. A tensor on another device is searched there. See :mod:`zimp.spanning`.
+    neurons that are left over. A tensor on another device is copied to the host. See :mod:`zimp.spanning`.
 
     Examples
     --------
@@ -109,32 +112,42 @@ def spanning_forest(weights, mask=None) -> SpanningForest:
     >>> forest.values.tolist(), forest.n_components
     ([0.9, 0.8, 0.5, 0.3], 1)
     """
-    return _forest(*_spanning_edges(weights, mask))
+    return forest_of(_given(weights, mask))
 
 
-def _spanning_edges(weights, mask):
-    refuse_forest(weights)
-    layer = magnitudes(weights, mask)
-    edges, keys = spanning_edges(layer)
+def _given(weights, mask) -> Layer:
+    if isinstance(weights, SpanningForest):
+        raise ValueError("weights is a SpanningForest already; this call needs the layer itself")
+    return as_layer(weights, mask)
+
+
+def forest_of(layer: Layer) -> SpanningForest:
+    """:func:`spanning_forest` of a layer that has passed the door."""
+    return _forest(*_edges(layer))
+
+
+def forest_and_safe_density(layer: Layer) -> tuple[SpanningForest, float]:
+    """What :func:`spanning_forest` and :func:`safe_density` give, at once, of a layer that has passed the door."""
+    found, edges, keys = _edges(layer)
+    counted = found.rank(int(edges[-1]), int(keys[-1])) if len(edges) else 0
+    return _forest(found, edges, keys), counted / math.prod(found.shape)
+
+
+def _edges(layer: Layer):
+    found = magnitudes(layer)
+    edges, keys = spanning_edges(found)
     # The heaviest edge is in the forest, so it shows whether all are finite; but for weights whose edges do not exist.
-    if (len(keys) and keys[0] >= layer.infinity) or (mask is not None and not layer.are_finite()):
-        raise not_finite(weights)
-    return layer, edges, keys
+    if (len(keys) and keys[0] >= found.infinity) or (layer.mask is not None and not found.are_finite()):
+        check_layer_finite(layer)
+    return found, edges, keys
 
 
-def _forest(layer, edges, keys) -> SpanningForest:
-    m, n = layer.shape
+def _forest(found, edges, keys) -> SpanningForest:
+    m, n = found.shape
     rows, cols = np.divmod(edges, n)
-    values = layer.values(keys)
+    values = found.values(keys)
     scale = float(values[0]) if len(values) else 0.0
     return SpanningForest(_frozen(rows), _frozen(cols), _frozen(values), (m, n), scale, m + n - len(values))
-
-
-def forest_and_safe_density(weights, mask=None) -> tuple[SpanningForest, float]:
-    """What :func:`spanning_forest` and :func:`safe_density` give, at once."""
-    layer, edges, keys = _spanning_edges(weights, mask)
-    counted = layer.rank(int(edges[-1]), int(keys[-1])) if len(edges) else 0
-    return _forest(layer, edges, keys), counted / math.prod(layer.shape)
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:
@@ -142,7 +155,7 @@ def _frozen(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def persistence_diagram(weights, mask=None, *, essential=True) -> np.ndarray:
+def persistence_diagram(weights, mask=None, *, essential=True, scale=None) -> np.ndarray:
     """The H0 persistence diagram of a layer, in the distance form of ripser and persim.
 
     Every neuron is born at 0; a component dies at distance ``1 - |w| / scale`` of the edge that merges it into another.
@@ -154,6 +167,9 @@ def persistence_diagram(weights, mask=None, *, essential=True) -> np.ndarray:
         True where the edge exists. Not together with a forest, which has its own.
     essential : bool
         Whether to append the pairs ``(0, inf)``, one for each component that never dies.
+    scale : float, optional
+        The unit, what ``|w|`` is divided by. Default: the layer's own maximum, so that a layer and its double have one
+        diagram; to compare diagrams across layers or levels give all of them the same scale.
 
     Returns
     -------
@@ -163,31 +179,35 @@ def persistence_diagram(weights, mask=None, *, essential=True) -> np.ndarray:
     Raises
     ------
     ValueError
-        As :func:`spanning_forest`.
+        As :func:`spanning_forest`, and for a scale below the layer's maximum.
 
     Examples
     --------
     >>> import zimp
     >>> zimp.persistence_diagram([[1.0, -0.5], [0.25, 0.75]]).tolist()
     [[0.0, 0.0], [0.0, 0.25], [0.0, 0.5], [0.0, inf]]
+    >>> zimp.persistence_diagram([[1.0, -0.5], [0.25, 0.75]], scale=2).tolist()
+    [[0.0, 0.5], [0.0, 0.625], [0.0, 0.75], [0.0, inf]]
     """
     forest = _as_forest(weights, mask)
-    deaths = 1 - forest.relative_values
+    deaths = 1 - _in_unit(forest, scale)
     if essential:
         deaths = np.append(deaths, np.full(forest.n_components, np.inf))
     return np.column_stack([np.zeros_like(deaths), deaths])
 
 
-def betti_curve(weights, thresholds, mask=None) -> np.ndarray:
+def betti_curve(weights, thresholds, mask=None, *, scale=None) -> np.ndarray:
     """Number of components of the superlevel graph ``{|w| / scale >= t}`` for each threshold ``t``.
 
     Parameters
     ----------
     weights : array or tensor of shape ``(m, n)``, or SpanningForest
     thresholds : float or array of floats
-        In units of the layer's largest ``|w|``, compared with ``|w| / scale`` in float64; above 1 no edge is left, at 0
-        or below all are there.
+        In units of ``scale``, compared with ``|w| / scale`` in float64; above 1 no edge is left, at 0 or below all are
+        there.
     mask : array or tensor of shape ``(m, n)``, optional
+    scale : float, optional
+        As :func:`persistence_diagram`.
 
     Returns
     -------
@@ -196,7 +216,7 @@ def betti_curve(weights, thresholds, mask=None) -> np.ndarray:
     Raises
     ------
     ValueError
-        As :func:`spanning_forest`, and for a threshold that is NaN or no real number.
+        As :func:`persistence_diagram`, and for a threshold that is NaN or no real number.
 
     Examples
     --------
@@ -204,14 +224,14 @@ def betti_curve(weights, thresholds, mask=None) -> np.ndarray:
     >>> zimp.betti_curve([[1.0, -0.5], [0.25, 0.75]], [1.0, 0.8, 0.6, 0.4]).tolist()
     [3, 3, 2, 1]
     """
-    thresholds = to_numpy(thresholds)
+    thresholds = to_numpy(thresholds, "thresholds")
     if thresholds.dtype.kind not in "iuf":
         raise ValueError(f"thresholds have dtype {thresholds.dtype}; a threshold is a number such as 0.5")
     thresholds = thresholds.astype(np.float64)
     if np.isnan(thresholds).any():
         raise ValueError("thresholds contain NaN; a threshold is a number such as 0.5")
     forest = _as_forest(weights, mask)
-    merges = np.searchsorted(-forest.relative_values, -thresholds, side="right")  # edges with a >= t
+    merges = np.searchsorted(-_in_unit(forest, scale), -thresholds, side="right")  # edges with a >= t
     return np.asarray(sum(forest.shape) - merges, dtype=np.int64)
 
 
@@ -238,13 +258,17 @@ def count_components(mask) -> int:
     >>> zimp.count_components([[True, False], [False, True], [False, False]])
     3
     """
-    mask = to_numpy(mask)
+    mask = to_numpy(mask, "mask")
     if mask.ndim != 2 or mask.size == 0:
         raise ValueError(f"mask has shape {mask.shape}; a layer is a non-empty matrix (outputs, inputs)")
+    return int(connected_components(_as_graph(as_mask(mask, mask.shape)), directed=False, return_labels=False))
+
+
+def _as_graph(mask: np.ndarray) -> coo_array:
+    """The graph on ``m + n`` vertices, outputs first."""
     m, n = mask.shape
-    rows, cols = np.nonzero(as_mask(mask, mask.shape))
-    graph = coo_array((np.ones(len(rows)), (rows, m + cols)), shape=(m + n, m + n))
-    return int(connected_components(graph, directed=False, return_labels=False))
+    rows, cols = np.nonzero(mask)
+    return coo_array((np.ones(len(rows)), (rows, m + cols)), shape=(m + n, m + n))
 
 
 def safe_density(weights, mask=None) -> float:
@@ -275,7 +299,7 @@ def safe_density(weights, mask=None) -> float:
     >>> zimp.safe_density([[0.9, 0.7], [0.2, 0.1], [0.8, 0.6]])  # the tree needs 0.2, the fifth of six weights
     0.8333333333333334
     """
-    return forest_and_safe_density(weights, mask)[1]
+    return forest_and_safe_density(_given(weights, mask))[1]
 
 
 def neural_persistence(weights, mask=None, *, p=2, convention="rieck", normalized=True, scale=None) -> float:
@@ -321,28 +345,117 @@ def neural_persistence(weights, mask=None, *, p=2, convention="rieck", normalize
     forest = _as_forest(weights, mask)
     m, n = forest.shape
     check_choice("convention", convention, ("rieck", "balwani"))
-    p, scale = number("p", p), None if scale is None else number("scale", scale)
+    p = number("p", p)
     if not 1 <= p < np.inf:
         raise ValueError(f"p={p} is not a finite number of at least 1; the usual choice is 2")
+    persistences = 1 - _in_unit(forest, scale)
+    if convention == "rieck":
+        largest, essential, normaliser = 1.0, forest.n_components, m + n - 1
+    else:  # in units of the largest, whose powers do not underflow
+        largest, essential, normaliser = persistences.max(initial=0.0) or 1.0, 0, m + n - 2
+    total = essential + float(np.sum((persistences / largest) ** p))
+    if normalized and normaliser == 0:
+        raise ValueError("convention='balwani' divides by m + n - 2, which is 0 for a 1x1 layer; use normalized=False")
+    return float(largest * (total / (normaliser if normalized else 1)) ** (1 / p))
+
+
+class TreeOverlap(NamedTuple):
+    """How far two spanning forests of one layer agree.
+
+    Attributes
+    ----------
+    share : float
+        Of the edges of the first that are in the second; 1 if it has none.
+    chance : float
+        Mean probability of the second's edges in a uniform spanning forest: the share to expect of a random one.
+    corrected : float
+        ``(share - chance) / (1 - chance)``: 0 as by chance, 1 for the same edges; NaN where ``chance`` is 1.
+    """
+
+    share: float
+    chance: float
+    corrected: float
+
+
+def tree_overlap(a, b, mask=None) -> TreeOverlap:
+    """Share of the edges of one forest that are in another, beside the share that chance alone would give.
+
+    Parameters
+    ----------
+    a, b : SpanningForest
+        Of layers of one shape, such as one layer at two levels, or of two seeds.
+    mask : array or tensor of shape ``(m, n)``, optional
+        Which edges exist for both. Default: all, of which each is in a uniform spanning tree with probability
+        ``(m + n - 1) / (m n)``.
+
+    Returns
+    -------
+    TreeOverlap
+        Of numbers ``share``, ``chance`` and ``corrected``.
+
+    Raises
+    ------
+    ValueError
+        For what is no forest, forests of different shapes, and forests with edges outside the mask.
+
+    References
+    ----------
+    Kirchhoff 1847: an edge is in a uniform spanning tree with a probability that is its effective resistance, the graph
+    taken as a network of unit resistors. With a mask this solves a linear system as large as the layer's smaller side.
+
+    Examples
+    --------
+    >>> import zimp
+    >>> a, b = zimp.spanning_forest([[3.0, 2.0], [1.0, 0.5]]), zimp.spanning_forest([[3.0, 0.5], [1.0, 2.0]])
+    >>> overlap = zimp.tree_overlap(a, b)
+    >>> round(overlap.share, 3), overlap.chance, round(overlap.corrected, 3)
+    (0.667, 0.75, -0.333)
+    """
+    for name, forest in (("a", a), ("b", b)):
+        if not isinstance(forest, SpanningForest):
+            raise ValueError(f"{name} is a {type(forest).__name__}, not a zimp.SpanningForest; give spanning_forest(w)")
+    if a.shape != b.shape:
+        raise ValueError(f"a is of a layer of shape {a.shape}, b of {b.shape}; only forests of one layer overlap")
+    mask = as_mask(mask, a.shape)
+    share = float(b.mask[a.rows, a.cols].mean()) if len(a) else 1.0
+    if mask is None:
+        chance = (sum(b.shape) - 1) / math.prod(b.shape)
+    else:
+        for name, forest in (("a", a), ("b", b)):
+            if not mask[forest.rows, forest.cols].all():
+                raise ValueError(f"{name} has edges that are not in the mask; were they grown in another graph?")
+        chance = float(_resistances(mask)[b.rows, b.cols].mean()) if len(b) else 1.0
+    return TreeOverlap(share, chance, (share - chance) / (1 - chance) if chance < 1 - 1e-12 else math.nan)
+
+
+def _resistances(mask: np.ndarray) -> np.ndarray:
+    """Between output and input, for each pair that an edge of the mask joins: its effective resistance."""
+    if mask.shape[0] > mask.shape[1]:
+        return _resistances(mask.T).T
+    m, n = mask.shape
+    edges = mask.astype(np.float64)
+    degrees = np.maximum(edges.sum(axis=0), 1)  # of inputs; those without an edge are in no pair
+    _, piece = connected_components(_as_graph(mask), directed=False)
+    _, first = np.unique(piece[:m], return_index=True)  # one output of each component is tied to the ground
+    grounded = edges.sum(axis=1)
+    grounded[first] += 1
+    potentials = np.linalg.inv(np.diag(grounded) - (edges / degrees) @ edges.T)  # the inputs eliminated
+    mixed = potentials @ (edges / degrees)
+    inputs = 1 / degrees + ((edges / degrees) * mixed).sum(axis=0)
+    return np.diag(potentials)[:, None] + inputs - 2 * mixed
+
+
+def _in_unit(forest: SpanningForest, scale) -> np.ndarray:
+    """``|w|`` of the forest's edges in the given unit, the layer's own maximum if that is None."""
     if scale is None:
-        persistences = 1 - forest.relative_values
-    elif not forest.scale <= scale < np.inf or scale == 0:
+        return forest.relative_values
+    scale = number("scale", scale)
+    if not forest.scale <= scale < np.inf or scale == 0:
         raise ValueError(
             f"scale={scale} is not a positive number of at least the layer's largest |w| ({forest.scale:.6g}); "
             "pass the maximum over the whole network, of absolute values"
         )
-    else:
-        persistences = 1 - forest.values / scale
-    total = float(np.sum(persistences**p))
-    if convention == "rieck":
-        total, normaliser = forest.n_components + total, m + n - 1
-    else:
-        normaliser = m + n - 2
-    if not normalized:
-        return total ** (1 / p)
-    if normaliser == 0:
-        raise ValueError("convention='balwani' divides by m + n - 2, which is 0 for a 1x1 layer; use normalized=False")
-    return (total / normaliser) ** (1 / p)
+    return forest.values / scale
 
 
 def _as_forest(weights, mask) -> SpanningForest:
@@ -351,9 +464,3 @@ def _as_forest(weights, mask) -> SpanningForest:
     if mask is not None:
         raise ValueError("mask was given together with a SpanningForest; build the forest with the mask instead")
     return weights
-
-
-def refuse_forest(weights):
-    """For the calls that need the layer, of which a forest is too little."""
-    if isinstance(weights, SpanningForest):
-        raise ValueError("weights is a SpanningForest already; this call needs the layer itself")

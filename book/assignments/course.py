@@ -22,19 +22,22 @@ import argparse
 import csv
 import json
 import os
+import re
 import secrets
 import shutil
+import signal
 import site
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import tomllib
 import zipfile
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from importlib.metadata import version
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import jupytext
@@ -42,6 +45,8 @@ import nbformat
 import psutil
 import yaml
 from packaging.requirements import Requirement
+
+from zimp.lab.record import check_writable, write_whole
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -51,17 +56,17 @@ DIST = HERE / "dist"
 QUICK = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "PYTHONUTF8"), "1")
 
 # Otter's own report shows the source line of a failed assert, and of a stray error only the bare text.
-SENTENCE = '''\
+SENTENCE = """\
 def _sentence(test, error, context=0):
     return str(error) if isinstance(error, AssertionError) else f"Your code raised {type(error).__name__}: {error}"
 
 from otter.test_files.exception_test import ExceptionTestFile
 ExceptionTestFile._generate_error_message = _sentence
-'''
+"""
 
 # The checks stand in a cell. Otter keeps them in the notebook's metadata and reads them from its file by name: there is
 # no such file on Colab, nor after a student has renamed it.
-SETUP = '''\
+SETUP = """\
 #@title Run this cell first: it prepares the checks. There is nothing to edit here.
 import sys
 
@@ -90,7 +95,7 @@ def _prepare(checks):
     return otter.Notebook(tests_dir=str(folder))
 
 grader = _prepare({checks})
-'''
+"""
 
 HANDING_IN = """\
 ## Handing in
@@ -200,36 +205,185 @@ class Failure(Exception):
     """Why there is no grade: a status and a sentence."""
 
 
+class Stopped(BaseException):
+    """The grading was stopped while a submission ran, which therefore gets no row."""
+
+
+class Grades:
+    """The CSV: opened before any grading, and a row is on the disk once it is written.
+
+    Grades that were there before are set aside. They are removed once all new ones are there, and put back if there
+    are none.
+    """
+
+    def __init__(self, output, columns):
+        self.output, self.columns = output, ["submission", "status", "total", "out of", *columns, "message"]
+        self.count, self.before, self.lock = 0, None, threading.Lock()
+        try:
+            check_writable(output)
+            self.is_file = os.path.isfile(output) or not os.path.exists(output)  # and no device or pipe
+            self.path = Path(os.path.realpath(output) if self.is_file else output)
+            if self.path.is_file():
+                with self.path.open("rb") as file:
+                    start = file.read(32).removeprefix(b"\xef\xbb\xbf").removeprefix(b'"')
+                if start and not start.startswith(b"submission"):
+                    sys.exit(f"--output {output} is there already, and is no CSV of an earlier grading")
+                self.before = unused(f"{self.path}.earlier")
+                self.path.rename(self.before)
+            try:
+                self.file = self.path.open("wb", buffering=0)
+                if self.before:
+                    shutil.copymode(self.before, self.path)
+                self.append(self.head())
+            except BaseException:
+                self.stop()
+                raise
+        except OSError as error:
+            sys.exit(f"--output {output} cannot be written: {error.strerror}")
+
+    def write(self, row):
+        with self.lock:
+            self.append(self.line(row))
+            self.count += 1
+
+    def append(self, line):
+        """All of a line or, if the disk is full, nothing of it."""
+        end = os.fstat(self.file.fileno()).st_size
+        try:
+            while line:
+                line = line[self.file.write(line) :]
+            if self.is_file:
+                os.fsync(self.file.fileno())
+        except OSError:
+            if self.is_file:
+                self.file.truncate(end)
+            raise
+
+    def finish(self, rows):
+        """All rows are there: bring them into their order."""
+        self.file.close()
+        if self.is_file:
+            write_whole(self.path, b"".join([self.head(), *map(self.line, rows)]))
+            if self.before:
+                self.before.unlink()
+
+    def stop(self):
+        """What is graded stays. If nothing is, all is as it was. Returns what to say of it."""
+        if hasattr(self, "file"):
+            self.file.close()
+        if self.is_file and not self.count:
+            self.path.unlink(missing_ok=True)
+            if self.before:
+                self.before.rename(self.path)
+            return "nothing was graded"
+        kept = f"; those of before are in {self.before}" if self.before else ""
+        return f"{self.count} graded are in {self.output}{kept}"
+
+    def head(self):
+        return self.line(dict(zip(self.columns, self.columns)))
+
+    def line(self, row):
+        text = StringIO()
+        csv.DictWriter(text, self.columns, restval="").writerow(row)
+        return text.getvalue().encode("utf-8", "backslashreplace")  # half of a character in a message is no accident
+
+
+def unused(name):
+    """A path that nothing has."""
+    path, k = Path(name), 1
+    while path.exists():
+        k += 1
+        path = Path(f"{name}{k}")
+    return path
+
+
 def grade(folder, assignment=None, jobs=None, timeout=300, memory=2000, output="grades.csv", built=DIST):
     """Grade every entry of `folder`; a row of the CSV for each, whatever became of it. Returns the rows."""
+    if jobs is not None and jobs < 1:
+        sys.exit(f"--jobs {jobs} is not a number of submissions to grade at a time, at least 1")
     folders = {assignment: Path(folder)} if assignment else {name: Path(folder) / name for name in masters()}
     folders = {name: place for name, place in folders.items() if place.is_dir()}
     if not folders:
         sys.exit(f"{folder} holds none of {', '.join(masters())}; or say which by --assignment")
     points = {name: questions(masters()[name]) for name in folders}
-    with tempfile.TemporaryDirectory() as tests, ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
-        tasks = []
-        for name, place in folders.items():
-            with zipfile.ZipFile(Path(built) / "autograder" / f"{name}.zip") as archive:
-                archive.extractall(Path(tests) / name, [f for f in archive.namelist() if f.startswith("tests/")])
-            for file in sorted(file for file in place.iterdir() if not file.name.startswith(".")):
-                tasks.append((name, file, Path(tests) / name / "tests", points[name], timeout, memory))
-        rows = list(pool.map(lambda task: grade_one(*task), tasks))
-    columns = dict.fromkeys(question for name in points for question in points[name])
-    with open(output, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, ["submission", "status", "total", "out of", *columns, "message"], restval="")
-        writer.writeheader()
-        writer.writerows(rows)
+    tests = {name: autograder(name, built, points[name]) for name in folders}
+    tasks = [(name, file) for name, place in folders.items() for file in entries(place, output)]
+    if not tasks:
+        sys.exit(f"there are no submissions in {', '.join(map(str, folders.values()))}")
+    grades = Grades(output, dict.fromkeys(question for name in points for question in points[name]))
+    stopped, rows = threading.Event(), []
+
+    def work(name, file):
+        row = grade_one(name, file, tests[name], points[name], timeout, memory, stopped)
+        grades.write(row)  # here, where no interrupt arrives
+        say(f"{row['submission']}: {row['status']} {row.get('total', '')}")
+        return row
+
+    try:
+        with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
+            try:
+                futures = [pool.submit(work, *task) for task in tasks]
+                waiting = futures
+                while waiting:  # not for ever, which on Windows no Ctrl-C would end
+                    done, waiting = wait(waiting, timeout=1, return_when=FIRST_EXCEPTION)
+                    for future in done:
+                        future.result()
+                rows = [future.result() for future in futures]
+            except BaseException:
+                stopped.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+        grades.finish(rows)
+    except BaseException as error:
+        kept = grades.stop()
+        if isinstance(error, KeyboardInterrupt):
+            sys.exit(f"stopped: {kept}")
+        if isinstance(error, OSError):  # of the CSV: one of a submission is in its row
+            sys.exit(f"{output} could not be written further ({error.strerror}): {kept}")
+        raise
     counts = Counter(row["status"] for row in rows)
-    print(f"{output}: " + ", ".join(f"{count} {status}" for status, count in counts.items()))
+    say(f"{output}: " + ", ".join(f"{count} {status}" for status, count in counts.items()))
     return rows
 
 
-def grade_one(name, file, tests, points, timeout, memory):
-    """The row of one submission. Without a grade there is no number in it: 0 would look like one."""
-    row = {"submission": f"{name}/{file.name}", "out of": sum(filter(None, points.values()))}
+def autograder(name, built, points):
+    """The zip with the hidden tests, as bytes."""
+    file = Path(built) / "autograder" / f"{name}.zip"
     try:
-        report = run(read(file, name), tests, timeout, memory)
+        with zipfile.ZipFile(file) as archive:
+            found = {Path(test).stem for test in tests_of(archive)}
+    except (OSError, zipfile.BadZipFile) as error:
+        sys.exit(f"{file} cannot be read ({error}); is the course built? --built says where")
+    if other := found - points.keys():
+        sys.exit(f"{file} has other questions than {name}.md ({', '.join(sorted(other))}); build the course again")
+    return file.read_bytes()
+
+
+def tests_of(archive):
+    return [file for file in archive.namelist() if file.startswith("tests/") and file.endswith(".py")]
+
+
+def entries(place, output):
+    """The submissions in a folder; the CSV may be there, too."""
+    own = Path(output).name if Path(output).absolute().parent.resolve() == place.resolve() else None
+    for file in sorted(place.iterdir()):
+        if not file.name.startswith(".") and not (own and re.fullmatch(rf"{re.escape(own)}(\.earlier\d*)?", file.name)):
+            yield file
+
+
+def say(text):
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # the reader, such as head, has seen enough; the CSV goes on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def grade_one(name, file, tests, points, timeout, memory, stopped):
+    """The row of one submission. Without a grade there is no number in it: 0 would look like one."""
+    shown = os.fsencode(file.name).decode("utf-8", "backslashreplace")  # the name may be of another encoding
+    row = {"submission": f"{name}/{shown}", "out of": sum(filter(None, points.values()))}
+    try:
+        report = run(read(file, name), tests, timeout, memory, stopped)
         total = sum(report["scores"].values())
         row |= {"status": "graded", "total": f"{total:g}", "message": " ".join(report["messages"])}
         row |= {question: f"{score:g}" for question, score in report["scores"].items()}
@@ -238,7 +392,6 @@ def grade_one(name, file, tests, points, timeout, memory):
     except Exception as error:  # one submission must not end the batch
         row |= {"status": "crashed", "message": f"The grader itself failed: {type(error).__name__}: {error}"}
     row["message"] = " ".join(row["message"].split())
-    print(f"{row['submission']}: {row['status']} {row.get('total', '')}", flush=True)
     return row
 
 
@@ -264,29 +417,38 @@ def read(file, name):
     return nbformat.v4.new_notebook(cells=cells)
 
 
-def run(notebook, tests, timeout, memory):
+def run(notebook, tests, timeout, memory, stopped):
     """What `inner` says of a notebook. It gets a home of its own, and copies, so that it can spoil only these."""
     with tempfile.TemporaryDirectory(prefix="grade-", ignore_cleanup_errors=True) as folder:
         folder = Path(folder)
         for name in ("home", "tmp"):
             (folder / name).mkdir()
-        shutil.copytree(tests, folder / "tests")
+        with zipfile.ZipFile(BytesIO(tests)) as archive:
+            archive.extractall(folder, tests_of(archive))
         nbformat.write(notebook, folder / "submission.ipynb")
         mark = secrets.token_hex()
-        environment = os.environ | QUICK | {
-            "ZIMP_GRADING": mark,  # by which we know the processes that a submission leaves behind
-            **dict.fromkeys(("HOME", "USERPROFILE"), str(folder / "home")),
-            **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder / "tmp")),
-            **dict.fromkeys(("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR"), str(folder / "tmp")),
-            "PYTHONUSERBASE": site.getuserbase(),  # `pip install --user` counts, although home is elsewhere
-        }
+        environment = (
+            os.environ
+            | QUICK
+            | {
+                "ZIMP_GRADING": mark,  # by which we know the processes that a submission leaves behind
+                "ZIMP_GRADER": str(os.getpid()),
+                **dict.fromkeys(("HOME", "USERPROFILE"), str(folder / "home")),
+                **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder / "tmp")),
+                **dict.fromkeys(("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR"), str(folder / "tmp")),
+                "PYTHONUSERBASE": site.getuserbase(),  # `pip install --user` counts, although home is elsewhere
+            }
+        )
         quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
         command = [sys.executable, __file__, "inner", folder]
-        process = psutil.Popen([*map(str, command)], cwd=folder / "home", env=environment, **quiet)
+        # A Ctrl-C is for us. We end what runs; if it ended by itself, it would look like a submission that crashed.
+        apart = {"start_new_session": True, "creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+        process = psutil.Popen([*map(str, command)], cwd=folder / "home", env=environment, **quiet, **apart)
         try:
-            watch(process, timeout, memory)
+            watch(process, timeout, memory, stopped)
         finally:
-            end(process, mark)
+            end(mark)
+            process.wait()
         try:
             report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -296,10 +458,12 @@ def run(notebook, tests, timeout, memory):
     return report
 
 
-def watch(process, timeout, memory):
+def watch(process, timeout, memory, stopped):
     """Wait for a process and all that descend from it, as long as they keep the limits (seconds, megabytes)."""
     deadline = time.monotonic() + timeout
     while process.poll() is None:
+        if stopped.is_set():
+            raise Stopped
         if time.monotonic() > deadline:
             raise Failure("timed out", f"Still running after {timeout:g} seconds: is there an endless loop?")
         used = 0
@@ -313,13 +477,13 @@ def watch(process, timeout, memory):
         time.sleep(0.1)
 
 
-def end(process, mark):
+def end(mark):
     """Kill whatever carries the mark. Kernels start sessions of their own, daemons leave the tree; neither loses it."""
     for _ in range(20):  # more may start while we kill
         killed = 0
         for member in psutil.process_iter():
             try:
-                if member.environ().get("ZIMP_GRADING") == mark:
+                if member.pid != os.getpid() and member.environ().get("ZIMP_GRADING") == mark:
                     member.kill()
                     killed += 1
             except (psutil.Error, OSError):
@@ -327,7 +491,15 @@ def end(process, mark):
         if not killed:
             break
         time.sleep(0.05)
-    process.wait()
+
+
+def outlive(grader, folder):
+    """Wait until the grader is gone, killed itself, and then leave nothing of the submission behind."""
+    while os.getppid() == grader and psutil.pid_exists(grader):
+        time.sleep(1)
+    end(os.environ["ZIMP_GRADING"])
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
 
 
 def inner(folder):
@@ -339,6 +511,7 @@ def inner(folder):
     from otter.execute import grade_notebook
 
     folder = Path(folder)
+    threading.Thread(target=outlive, args=(int(os.environ["ZIMP_GRADER"]), folder), daemon=True).start()
     tests = sorted(str(file) for file in (folder / "tests").glob("*.py"))
     try:
         graded = grade_notebook(
@@ -397,6 +570,12 @@ def main():
     command = commands.add_parser("inner")
     command.add_argument("folder")
     command.set_defaults(do=inner)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # names of files may hold what the terminal cannot show
+    for name in ("SIGTERM", "SIGHUP"):  # ended in another way than by Ctrl-C, with the same care
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores it
+            signal.signal(number, signal.default_int_handler)
     arguments = vars(parser.parse_args())
     arguments.pop("do")(**arguments)
 

@@ -1,5 +1,4 @@
-"""How long runs take: sixteen seeds together against one by one, and what IMP does besides training.
-"""
+"""How long runs take: sixteen seeds together against one by one, and what IMP does besides training."""
 
 import functools
 import time

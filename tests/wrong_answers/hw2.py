@@ -137,12 +137,46 @@ def share_kept(W, k, mask):
 """,
     },
     "q6": {
-        "the sizes exchanged": """# q6
+        "exponentials for powers": """# q6
+def coupon_density(m, n, p):
+    low, high = (m + n - 1) / (m * n), 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        if m * math.exp(-middle * n) + n * math.exp(-middle * m) > -math.log(p):
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def estimate_connected(m, n, density, trials, rng):
+    keep = round(density * m * n)
+    masks = (zimp.magnitude_mask(rng.random((m, n)), keep) for _ in range(trials))
+    return sum(zimp.count_components(mask) == 1 for mask in masks) / trials
+""",
+        "fewer edges than a tree": """# q6
 def coupon_density(m, n, p):
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        if m * math.exp(-middle * m) + n * math.exp(-middle * n) > -math.log(p):
+        if m * (1 - middle) ** n + n * (1 - middle) ** m > -math.log(p):
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def estimate_connected(m, n, density, trials, rng):
+    keep = round(density * m * n)
+    masks = (zimp.magnitude_mask(rng.random((m, n)), keep) for _ in range(trials))
+    return sum(zimp.count_components(mask) == 1 for mask in masks) / trials
+""",
+        "the sizes exchanged": """# q6
+def coupon_density(m, n, p):
+    low, high = (m + n - 1) / (m * n), 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        if m * (1 - middle) ** m + n * (1 - middle) ** n > -math.log(p):
             low = middle
         else:
             high = middle
@@ -156,10 +190,10 @@ def estimate_connected(m, n, density, trials, rng):
 """,
         "the logarithm to base ten": """# q6
 def coupon_density(m, n, p):
-    low, high = 0.0, 1.0
+    low, high = (m + n - 1) / (m * n), 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        if m * math.exp(-middle * n) + n * math.exp(-middle * m) > -math.log10(p):
+        if m * (1 - middle) ** n + n * (1 - middle) ** m > -math.log10(p):
             low = middle
         else:
             high = middle
@@ -173,10 +207,10 @@ def estimate_connected(m, n, density, trials, rng):
 """,
         "the wrong half": """# q6
 def coupon_density(m, n, p):
-    low, high = 0.0, 1.0
+    low, high = (m + n - 1) / (m * n), 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        if m * math.exp(-middle * n) + n * math.exp(-middle * m) > -math.log(p):
+        if m * (1 - middle) ** n + n * (1 - middle) ** m > -math.log(p):
             high = middle
         else:
             low = middle
@@ -190,10 +224,10 @@ def estimate_connected(m, n, density, trials, rng):
 """,
         "only neurons without edges are looked at": """# q6
 def coupon_density(m, n, p):
-    low, high = 0.0, 1.0
+    low, high = (m + n - 1) / (m * n), 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        if m * math.exp(-middle * n) + n * math.exp(-middle * m) > -math.log(p):
+        if m * (1 - middle) ** n + n * (1 - middle) ** m > -math.log(p):
             low = middle
         else:
             high = middle
@@ -209,10 +243,10 @@ def estimate_connected(m, n, density, trials, rng):
 """,
         "edges drawn with replacement": """# q6
 def coupon_density(m, n, p):
-    low, high = 0.0, 1.0
+    low, high = (m + n - 1) / (m * n), 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        if m * math.exp(-middle * n) + n * math.exp(-middle * m) > -math.log(p):
+        if m * (1 - middle) ** n + n * (1 - middle) ** m > -math.log(p):
             low = middle
         else:
             high = middle
@@ -229,10 +263,10 @@ def estimate_connected(m, n, density, trials, rng):
 """,
         "a generator of its own": """# q6
 def coupon_density(m, n, p):
-    low, high = 0.0, 1.0
+    low, high = (m + n - 1) / (m * n), 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        if m * math.exp(-middle * n) + n * math.exp(-middle * m) > -math.log(p):
+        if m * (1 - middle) ** n + n * (1 - middle) ** m > -math.log(p):
             low = middle
         else:
             high = middle

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import platform
+import shutil
+import time
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import partial
@@ -28,18 +29,25 @@ from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
 from tqdm import tqdm
 
+from ..checks import check_count, check_rate
 from ..layers import layer_graph, prunable, tree_sizes
-from ..pruning import check_rate, magnitude_mask, prune, random_mask, share_left, topological_mask
+from ..pruning import magnitude_mask, prune, random_mask, share_left, topological_mask
 from ..topology import count_components, safe_density, spanning_forest
 from .data import load_data
-from .imp import Replicate, check_settings, level_by_level
-from .models import lenet_300_100, small_conv
-from .record import Record, load_json, versions, write_whole
-from .training import adam, train
+from .imp import iterative_magnitude_pruning
+from .models import lenet_300_100, small_conv, small_mlp
+from .record import Record, load_json, machine, versions, write_whole
+from .resume import as_folder, to_itself
+from .training import train
 
 __all__ = ["NETWORKS", "RULES", "SWEEPS", "Sweep", "Results", "run", "topological_sizes"]
 
-NETWORKS = {"mlp": partial(lenet_300_100, in_features=64), "conv": small_conv}
+NETWORKS = {
+    "mlp": partial(lenet_300_100, in_features=64),
+    "conv": small_conv,
+    "lenet": lenet_300_100,
+    "small_mlp": partial(small_mlp, in_features=64),
+}
 
 
 @dataclass(frozen=True)
@@ -117,8 +125,11 @@ SWEEPS = {
     # name                  network methods       levels     steps of each training
     "one_shot_mlp": Sweep("mlp", ONE_SHOT, levels=25, steps=150),
     "one_shot_conv": Sweep("conv", ONE_SHOT, levels=15, steps=300),
+    "one_shot_mnist": Sweep("lenet", ONE_SHOT, levels=30, steps=200, data="mnist5k"),
     "levels_mlp": Sweep("mlp", tuple(RULES), levels=20, steps=150),
     "levels_conv": Sweep("conv", tuple(RULES), levels=15, steps=300),
+    "levels_mnist": Sweep("lenet", tuple(RULES), levels=25, steps=200, data="mnist5k"),
+    "small_mlp": Sweep("small_mlp", tuple(RULES), levels=14, steps=150),  # that of the runs in the reader's browser
 }
 
 
@@ -133,7 +144,8 @@ class Results:
     fingerprint : str
         Of the configuration, see ``Sweep.fingerprint``.
     made : dict
-        The date, the machine, the versions.
+        The date, the machine, its processor and the settings that choose among its kernels, the versions, and the
+        seconds of one core that the runs took.
     values : dict
         By method and by quantity, a list for each seed of a number for each level. Quantities of a layer are named
         ``layer/quantity``; what they mean says :class:`zimp.Record`. Shares are rounded to six decimals.
@@ -186,7 +198,7 @@ class Results:
         )  # fmt: skip
 
 
-def run(sweep, *, jobs=1, together=False, progress=False) -> Results:
+def run(sweep, *, jobs=1, together=False, folder=None, progress=False) -> Results:
     """Run a sweep, in one process or in as many as there are, with the same numbers.
 
     Parameters
@@ -199,6 +211,9 @@ def run(sweep, *, jobs=1, together=False, progress=False) -> Results:
     together : bool
         Whether all seeds of a method of a sweep of levels train at once, as :func:`zimp.train_together` does, in a
         fraction of the time: the same numbers but for rounding, which depends on the other seeds, too.
+    folder : path, optional
+        Where to keep what is done: a run of a method and seed when it is over, before that each of its levels. Called
+        again with the same sweep and folder, with more methods or seeds too, the sweep goes on where it was stopped.
     progress : bool
         Whether to show a progress bar.
 
@@ -209,7 +224,12 @@ def run(sweep, *, jobs=1, together=False, progress=False) -> Results:
     Raises
     ------
     ValueError
-        For a network or a method that is unknown, or as :func:`zimp.iterative_magnitude_pruning`.
+        For a network or a method that is unknown, as :func:`zimp.iterative_magnitude_pruning`, and for a folder of
+        another sweep.
+    RuntimeError
+        If another process is at work in the folder.
+    OSError
+        If something cannot be written there; what is there stays as it is.
 
     Notes
     -----
@@ -221,8 +241,8 @@ def run(sweep, *, jobs=1, together=False, progress=False) -> Results:
     when it died, dask has done by another.
 
     Whatever stops a sweep, an interrupt too, carries in its attribute ``results`` the runs that were collected before,
-    in the order of methods and seeds. Lost are those that were done while an earlier one still ran; and all of them
-    with ray, which gives its results at once.
+    in the order of methods and seeds. With a folder nothing that was done is lost, and on a cluster it is one that all
+    machines see.
 
     Examples
     --------
@@ -231,45 +251,72 @@ def run(sweep, *, jobs=1, together=False, progress=False) -> Results:
     >>> experiments.run(sweep).curve("topological", "kept").tolist()
     [[50200, 40160, 32128], [50200, 40160, 32128]]
     """
-    if sweep.network not in NETWORKS:
-        raise ValueError(f"network={sweep.network!r} is unknown; it is one of {', '.join(NETWORKS)}")
-    if not sweep.methods or not sweep.seeds:
-        raise ValueError(f"methods={sweep.methods} and seeds={sweep.seeds}: a sweep needs at least one of each")
-    check_rate(sweep.rate, "rate")
-    check_settings(sweep.levels, sweep.steps, sweep.batch_size, sweep.rewind)
-    one_shot = sweep.methods[0] in ONE_SHOT
-    for method in sweep.methods:
-        if method not in (ONE_SHOT if one_shot else RULES):
-            raise ValueError(
-                f"method {method!r} is unknown; it is one of {', '.join(RULES)}, or all are among {', '.join(ONE_SHOT)}"
-            )
+    one_shot = _check(sweep)
     shares = [[(method, seed)] for method in sweep.methods for seed in sweep.seeds]
     if together and not one_shot:  # by method, not by process: rounding depends on which networks train together
         shares = [[(method, seed) for seed in sweep.seeds] for method in sweep.methods]
-    made = {
-        "date": date.today().isoformat(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
-        "versions": versions(),
-    }
     values = {method: {} for method in sweep.methods}
+    made = {"date": date.today().isoformat(), **machine(), "versions": versions(), "seconds": 0}
     results = Results(json.loads(json.dumps(asdict(sweep))), sweep.fingerprint, made, values)
     backend, _ = get_active_backend()
     return_as = "generator" if backend.supports_return_generator else "list"  # ray gives all at once
-    with tqdm(total=len(sweep.methods) * len(sweep.seeds), unit="run", disable=not progress) as bar:
+    bar = tqdm(total=len(sweep.methods) * len(sweep.seeds), unit="run", disable=not progress)
+    with bar, nullcontext() if folder is None else _of_this_sweep(folder, sweep, together):
         try:
             work = Parallel(n_jobs=jobs, return_as=return_as)(
-                delayed(_alone)(_one_shot if one_shot else _levels, sweep, share) for share in shares
+                delayed(_run_share)(_one_shot if one_shot else _levels, sweep, share, folder) for share in shares
             )
-            for share, measured in zip(shares, work):
+            for share, (seconds, measured) in zip(shares, work):
+                made["seconds"] = round(made["seconds"] + seconds)
                 for (method, _), curves in zip(share, measured):
                     for quantity, curve in curves.items():
-                        values[method].setdefault(quantity, []).append([_short(value) for value in curve])
+                        values[method].setdefault(quantity, []).append(curve)
                 bar.update(len(share))
         except BaseException as error:  # an interrupt too: hours of training may hang on it
             error.results = results
             error.add_note("The runs that were collected before are in the attribute `results` of this error.")
             raise
     return results
+
+
+def _check(sweep) -> bool:
+    """Whether it is a sweep of one shot."""
+    if sweep.network not in NETWORKS:
+        raise ValueError(f"network={sweep.network!r} is unknown; it is one of {', '.join(NETWORKS)}")
+    if not sweep.methods or not sweep.seeds:
+        raise ValueError(f"methods={sweep.methods} and seeds={sweep.seeds}: a sweep needs at least one of each")
+    check_rate(sweep.rate, "rate")
+    check_count("levels", sweep.levels, 0)
+    check_count("steps", sweep.steps)
+    one_shot = sweep.methods[0] in ONE_SHOT
+    for method in sweep.methods:
+        if method not in (ONE_SHOT if one_shot else RULES):
+            raise ValueError(
+                f"method {method!r} is unknown; it is one of {', '.join(RULES)}, or all are among {', '.join(ONE_SHOT)}"
+            )
+    return one_shot
+
+
+@contextmanager
+def _of_this_sweep(folder, sweep, together):
+    """Have a folder of this sweep, made if it is not there, to oneself."""
+    folder = as_folder(folder)
+    with to_itself(folder):
+        known = {"together": together, **asdict(sweep), "versions": versions()}
+        known = json.loads(json.dumps(known))
+        for grows in ("methods",) if together else ("methods", "seeds"):  # those who train together are all together
+            del known[grows]
+        kept = folder / "sweep.json"
+        if not kept.exists():
+            write_whole(kept, json.dumps(known, indent=1))
+        there = json.loads(kept.read_text(encoding="utf-8"))
+        for key, value in known.items():
+            if there.get(key) != value:
+                raise ValueError(
+                    f"{folder} holds a sweep with {key}={there.get(key)!r}, this one has {value!r}; "
+                    "give it a folder of its own"
+                )
+        yield
 
 
 def topological_sizes(model, levels, rate=0.2) -> list[dict[str, int]]:
@@ -303,42 +350,49 @@ def topological_sizes(model, levels, rate=0.2) -> list[dict[str, int]]:
 _IN_THIS_PROCESS = Lock()
 
 
-def _alone(work, sweep, share):
-    """Do a share of the runs on one thread, and no other share in this process at the same time.
+def _run_share(work, sweep, share, folder) -> tuple[float, list[dict[str, list]]]:
+    """The seconds and the curves of a share of the runs, done now if they are not in the folder.
 
-    Small networks leave a second thread waiting, and the order of sums does not depend on how many there are. But that
-    number and the random numbers with which networks begin belong to the process, so its threads have to take turns.
+    It is done on one thread, with no other share in this process at the same time. Small networks leave a second thread
+    waiting, and the order of sums does not depend on how many there are. But that number and the random numbers with
+    which networks begin belong to the process, so its threads have to take turns.
     """
+    (method, seed), *others = share
+    at_work = folder and Path(folder) / (f"{method}-together" if others else f"{method}-{seed}")
+    done = folder and at_work.with_suffix(".json")
+    if folder and done.exists():
+        return json.loads(done.read_text(encoding="utf-8"))
     with _IN_THIS_PROCESS, torch.random.fork_rng():
-        threads = torch.get_num_threads()
+        threads, start = torch.get_num_threads(), time.perf_counter()
         torch.set_num_threads(1)
         try:
-            return work(sweep, share)
+            measured = work(sweep, share, at_work)
         except Exception as error:
             error.add_note("This was " + ", ".join(f"method {method!r} with seed {seed}" for method, seed in share))
             raise
         finally:
             torch.set_num_threads(threads)
+    measured = [{key: [_short(value) for value in curve] for key, curve in curves.items()} for curves in measured]
+    seconds = time.perf_counter() - start
+    if folder:
+        write_whole(done, json.dumps([seconds, measured]))
+        shutil.rmtree(at_work, ignore_errors=True)  # the levels of what is done
+    return seconds, measured
 
 
-def _levels(sweep, share) -> list[dict[str, list]]:
+def _levels(sweep, share, folder) -> list[dict[str, list]]:
     build = NETWORKS[sweep.network]
     sizes = topological_sizes(build(), sweep.levels, sweep.rate)
+    method, seeds = share[0][0], [seed for _, seed in share]
 
-    def replicate(method, seed):
-        def rule(model, masks, level, generator):
-            return RULES[method](model, masks, sizes[level], generator)
+    def rule(model, masks, level, generator):
+        return RULES[method](model, masks, sizes[level], generator)
 
-        torch.manual_seed(seed)
-        return Replicate(seed, build(), rule)
-
-    records = {replicate(*task): Record({}, {}) for task in share}
-    for one, row in level_by_level(
-        list(records), load_data(sweep.data), levels=sweep.levels, rewind=sweep.rewind, steps=sweep.steps,
-        batch_size=sweep.batch_size, optimizer=adam,
-    ):  # fmt: skip
-        records[one].rows.append(row)
-    return [_curves(record) for record in records.values()]
+    record = iterative_magnitude_pruning(
+        build, load_data(sweep.data), levels=sweep.levels, criterion=rule, rewind=sweep.rewind, steps=sweep.steps,
+        batch_size=sweep.batch_size, seeds=seeds, together=len(seeds) > 1, folder=folder, progress=False,
+    )  # fmt: skip
+    return [_curves(Record({}, {}, [row for row in record.rows if row["seed"] == seed])) for seed in seeds]
 
 
 def _curves(record) -> dict[str, list]:
@@ -349,7 +403,7 @@ def _curves(record) -> dict[str, list]:
     return measured
 
 
-def _one_shot(sweep, share) -> list[dict[str, list]]:
+def _one_shot(sweep, share, folder) -> list[dict[str, list]]:
     ((method, seed),) = share
     torch.manual_seed(seed)
     model = NETWORKS[sweep.network]()

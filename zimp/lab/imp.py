@@ -1,32 +1,43 @@
-"""Iterative magnitude pruning: train, prune, rewind, level after level; and the record of a run.
+"""Iterative magnitude pruning: train, prune, rewind, level after level.
 
-:func:`zimp.train` keeps pruned weights at zero, :func:`zimp.prune` chooses the next masks, and
-:func:`zimp.iterative_magnitude_pruning` goes round and measures what each level did to the topology of each layer.
+:func:`zimp.iterative_magnitude_pruning` is the loop. :func:`zimp.train` keeps pruned weights at zero,
+:func:`zimp.prune` chooses the next masks, and :func:`zimp.mask_facts` says what these do to the topology of each layer.
 With ``together=True`` the networks of all seeds train in one computation, by :func:`zimp.train_together`; with a folder
 the run can be stopped anywhere and goes on from its last whole level (:mod:`zimp.lab.resume`).
 """
 
 from __future__ import annotations
 
+import copy
 import json
+import math
 import re
-from contextlib import ExitStack
-from itertools import chain
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import nn
 from tqdm import tqdm
 
-from ..checks import check_count, check_seed
-from ..layers import layer_graph, prunable, prunable_layers
-from ..pruning import check_masks, check_prune_arguments, prune
-from ..topology import neural_persistence, spanning_forest
-from .data import Split
+from ..checks import as_weight, check_choice, check_count, check_seed, number
+from ..layers import not_pruned, prunable_weights, tree_sizes, weight_graph
+from ..pruning import (
+    apply_masks,
+    as_masks,
+    at_the_floor,
+    check_prune_arguments,
+    kept_edges,
+    layer_facts,
+    prune,
+    pruned_weights,
+    share_left,
+)
+from ..topology import forest_of, neural_persistence
+from .data import Data, Split, check_data
 from .record import Record, versions
-from .resume import fingerprint, open_run
+from .resume import describe, open_run
 from .together import train_together
-from .training import TrainingDiverged, accuracy, adam, check_split, train
+from .training import TrainingDiverged, accuracy, adam, check_trained, hold, train
 
 __all__ = ["iterative_magnitude_pruning"]
 
@@ -49,6 +60,8 @@ def iterative_magnitude_pruning(
     folder=None,
     progress=True,
     on_level=None,
+    train=None,
+    at_floor="raise",
 ) -> Record:
     """Train, prune, rewind, and again: iterative magnitude pruning, or its topological or random relative.
 
@@ -57,7 +70,7 @@ def iterative_magnitude_pruning(
     build : function
         Returns the untrained network, e.g. ``zimp.lenet_300_100``; called anew for each seed, after seeding.
     data : Data
-        From :func:`zimp.load_data`.
+        From :func:`zimp.load_data`, or your own: ``zimp.Data(name, zimp.Split(x, y), validation, test)``.
     levels : int
         How often to prune. The record has one row more: level 0 is the dense network.
     rate, criterion, scope
@@ -85,12 +98,22 @@ def iterative_magnitude_pruning(
         draws from the global generator, not from its own, then depends on the other seeds.
     folder : path, optional
         Where to keep each level when it is done (see Notes). Started again with the same arguments and folder, the run
-        goes on after the last whole level, to the same record, bit for bit. A run that is done returns its record.
+        goes on after the last whole level, to the same record, bit for bit. A run that is done returns its record; with
+        more levels or more seeds it goes on from what is there.
     progress : bool
         Whether to show a progress bar.
     on_level : function, optional
         Called as ``on_level(seed, level, model, masks)`` with the trained network of each level, before it is kept in
-        the folder; not for the levels that were there already.
+        the folder; not for the levels that were there already. What it returns, as numbers, words, lists and dicts, is
+        kept in the row as ``on_level``, in the folder too.
+    train : function, optional
+        A training of your own in place of :func:`zimp.train`: ``train(model, masks, split, *, start, steps, seed,
+        hold)`` takes the network from step ``start`` to step ``steps`` and returns the loss at its end. Within it
+        ``hold(optimizer)`` keeps the pruned weights at zero, see :func:`zimp.hold`; it lets go by itself.
+        ``batch_size`` and ``optimizer`` then play no part.
+    at_floor : {"raise", "stop"}
+        What to do if ``levels`` reach beyond the level at which topological pruning has left the bare trees, which the
+        shapes of the layers tell: refuse before any training, or end each seed there.
 
     Returns
     -------
@@ -99,8 +122,9 @@ def iterative_magnitude_pruning(
     Raises
     ------
     ValueError
-        For arguments out of range, as :func:`zimp.prune`, and as :func:`zimp.train_together` before any training; and
-        for a folder that holds a run with other arguments, or a network that cannot be kept in one.
+        For arguments out of range, as :func:`zimp.prune`, and as :func:`zimp.train_together` before any training; for
+        levels beyond the bare trees; for a folder that holds a run with other arguments, or a network that cannot be
+        kept in one; and for a training of your own that returns no loss.
     RuntimeError
         If another run is at work in the folder.
     TrainingDiverged
@@ -114,11 +138,12 @@ def iterative_magnitude_pruning(
 
     In the folder there is a safetensors file for each seed and level (with ``together`` for each level): parameters and
     buffers, the state to rewind to, masks, the trees of the dense network, the states of torch's generators, and the
-    rows so far. An optimizer has none at the end of a level, for each level begins with a new one. A file that has been
-    damaged since is set aside with a warning, and the level before is used. The same arguments are those of the
-    record's ``config``, the same images and labels, the same network after seeding, and the same versions of zimp,
-    torch and numpy; of a ``criterion`` of your own only the name is compared. What it, or the network, keeps elsewhere,
-    or draws from other generators than torch's, is not in the folder.
+    rows so far; :func:`zimp.run_levels` reads them. An optimizer has none at the end of a level, for each level begins
+    with a new one. A file that has been damaged since is set aside with a warning, and the level before is used. The
+    same arguments are those of the record's ``config`` but for levels, seeds and threads, the same images and labels,
+    the same network after seeding, and the same versions of zimp, torch and numpy; of functions of your own only the
+    names are compared. What they, or the network, keep elsewhere, or draw from other generators than torch's, is not in
+    the folder. Seeds that are added to a run ``together`` train together among themselves.
 
     References
     ----------
@@ -153,97 +178,209 @@ def iterative_magnitude_pruning(
     >>> resumed == run(folder=None)
     True
     """
-    levels, steps, batch_size, rewind = check_settings(levels, steps, batch_size, rewind)
-    seeds = [check_seed(seed, "seeds") for seed in (seeds if np.iterable(seeds) else [seeds])]
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds={seeds} are not distinct numbers, at least one")
-    if isinstance(build, nn.Module):
-        raise ValueError(
-            "build is a network already; pass the function that builds it, so that the seed can be set before its "
-            "weights are drawn"
-        )
-    for part, (x, y) in zip(data._fields[1:], data[1:]):
-        check_split(Split(x, y), f"data.{part}")
-    data = data._replace(**{
-        part: Split(x.to(device), y.to(device)) for part, (x, y) in zip(data._fields[1:], data[1:])
-    })  # fmt: skip
-    config = {
-        "build": _name(build), "data": data.name, "levels": levels, "rate": rate,
-        "criterion": _name(criterion) if callable(criterion) else criterion, "scope": scope, "rewind": rewind,
-        "steps": steps, "batch_size": batch_size, "seeds": seeds, "device": str(device),
-        "threads": torch.get_num_threads(),
-    }  # fmt: skip
-    record = Record(_plain(config), versions())
-
-    def recorded_optimizer(parameters):
-        built = optimizer(parameters)
-        groups = [{key: value for key, value in group.items() if key != "params"} for group in built.param_groups]
-        record.config["optimizer"] = _plain({"name": type(built).__name__, "groups": groups})
-        return built
-
-    def rule(model, masks, level, generator):
-        if callable(criterion):
-            return _checked(criterion(model, masks, level, generator), model, masks)
-        return prune(model, masks, rate, criterion=criterion, scope=scope, generator=generator)
-
-    previous = None
-
-    def replicate(seed):
-        nonlocal previous
-        torch.manual_seed(seed)
-        model = build()
-        if not callable(criterion):
-            check_prune_arguments(model, rate, criterion, scope)
-        if model is previous:
-            raise ValueError("build returned the network of the seed before; it must build a new one at each call")
-        previous = model
-        return Replicate(seed, model.to(device), rule)
-
-    def arguments():
-        network = replicate(seeds[0]).model
-        recorded_optimizer(network.parameters())
-        return _arguments(record.config, together, network, data)
-
-    with (
-        torch.random.fork_rng(),
-        ExitStack() as stack,
-        tqdm(total=len(seeds) * (levels + 1), unit="level", disable=not progress) as bar,
-    ):
-        try:
-            run = None
-            if folder is not None:
-                run = stack.enter_context(open_run(folder, arguments()))
-            for group in [seeds] if together else [[seed] for seed in seeds]:
-                name = "together" if together else f"seed_{group[0]}"
-                kept = run and run.newest(name)
-                if kept:
-                    record.rows += kept.rows
-                    record.versions = kept.versions
-                    bar.update(len(kept.rows))
-                    if kept.number == levels:
-                        continue
-                replicates = [replicate(seed) for seed in group]
-                if kept:
-                    _restore(replicates, kept.states)
-                for one, row in level_by_level(
-                    replicates, data, first=kept.number + 1 if kept else 0, levels=levels, rewind=rewind, steps=steps,
-                    batch_size=batch_size, optimizer=recorded_optimizer,
-                ):  # fmt: skip
+    plan = Plan(
+        build, check_data(data), levels=levels, rate=rate, criterion=criterion, scope=scope, rewind=rewind, steps=steps,
+        batch_size=batch_size, optimizer=optimizer, seeds=seeds, device=device, together=together, train=train,
+        at_floor=at_floor,
+    )  # fmt: skip
+    record = Record(plan.config, versions())
+    bar = tqdm(total=len(plan.seeds) * (plan.last + 1), unit="level", disable=not progress)
+    with torch.random.fork_rng(), bar, _carried_by_errors(record, plan.seeds), open_run(folder, plan.arguments) as run:
+        for group in run.groups(plan.seeds, plan.together):
+            replicates = [plan.replicate(seed) for seed in group]
+            done = run.resume(replicates, plan.last, record)
+            bar.update(len(record.rows) - bar.n)
+            for level in range(done + 1, plan.last + 1):
+                for one in replicates if level > 0 else ():
+                    one.prune(level)
+                for one, loss in zip(replicates, plan.train(replicates, level)):
+                    row = one.row(level, loss, plan.data)
                     record.rows.append(row)
-                    bar.set_postfix(seed=one.seed, density=f"{row['density']:.3f}", test=f"{row['test_accuracy']:.3f}")
+                    bar.set_postfix(plan.shown(row))
                     bar.update()
                     if on_level is not None:
-                        on_level(one.seed, row["level"], one.model, one.masks)
-                    if run and one is replicates[-1]:
-                        rows = [row for row in record.rows if row["seed"] in group]
-                        run.write(name, row["level"], _states(replicates), rows, record.versions)
-        except BaseException as error:  # an interrupt too: hours of training may hang on it
-            error.record = record
-            error.add_note("The levels that were done are in the attribute `record` of this error.")
-            raise
-        finally:
-            record.rows.sort(key=lambda row: seeds.index(row["seed"]))  # by level within each, as they came
+                        row.update(_noted(on_level(one.seed, level, one.model, one.masks)))
+                run.keep(replicates, level, record)
     return record
+
+
+@contextmanager
+def _carried_by_errors(record, seeds):
+    """Whatever stops a run, an interrupt too, carries the record: hours of training may hang on it."""
+    try:
+        yield
+    except BaseException as error:
+        error.record = record
+        error.add_note("The levels that were done are in the attribute `record` of this error.")
+        raise
+    finally:
+        record.rows = [row for row in record.rows if row["seed"] in seeds]  # others may have trained together with them
+        record.rows.sort(key=lambda row: seeds.index(row["seed"]))  # by level within each, as they came
+
+
+def _noted(value) -> dict:
+    """What a caller has computed at a level, as a row can keep it."""
+    try:
+        return {} if value is None else {"on_level": json.loads(json.dumps(value, allow_nan=False))}
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"on_level returned a {type(value).__name__} that no record can keep ({error}); return None, or finite "
+            "numbers, words, and lists and dicts of them"
+        ) from None
+
+
+class Plan:
+    """The arguments of a run, checked before anything is trained, and what they say of each step."""
+
+    def __init__(
+        self, build, data, *, levels, rate, criterion, scope, rewind, steps, batch_size, optimizer, seeds, device,
+        together, train, at_floor,
+    ):  # fmt: skip
+        self.levels, self.steps = check_count("levels", levels, 0), check_count("steps", steps)
+        self.batch_size = check_count("batch_size", batch_size)
+        self.rewind = None if rewind is None else check_count("rewind", rewind, 0)
+        if rewind is not None and self.rewind >= self.steps:
+            raise ValueError(f"rewind={rewind} is not below steps={steps}; no training would be left after rewinding")
+        self.seeds = [check_seed(seed, "seeds") for seed in (seeds if np.iterable(seeds) else [seeds])]
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds={self.seeds} are not distinct numbers, at least one")
+        if isinstance(build, nn.Module):
+            raise ValueError(
+                "build is a network already; pass the function that builds it, so that the seed can be set before its "
+                "weights are drawn"
+            )
+        if train is not None and not callable(train):
+            raise ValueError(f"train={train!r} is not a function; see help(zimp.iterative_magnitude_pruning)")
+        if train is not None and together:
+            raise ValueError("train is a function that trains one network, so the seeds cannot train together")
+        check_choice("at_floor", at_floor, ("raise", "stop"))
+        self.build, self.rate, self.criterion, self.scope = build, rate, criterion, scope
+        self.optimizer, self.device, self.own_train, self.together = optimizer, device, train, bool(together)
+        self.data = Data(data.name, *(Split(x.to(device), y.to(device)) for x, y in data[1:]))
+        self._built = None
+        self.last = self.levels if criterion != "topological" else self._last_level(at_floor)
+        self.config = _plain({
+            "build": _name(build), "data": data.name, "levels": levels, "rate": rate,
+            "criterion": _name(criterion) if callable(criterion) else criterion, "scope": scope, "rewind": rewind,
+            "steps": steps, "batch_size": batch_size, "seeds": self.seeds, "device": str(device),
+            "train": train and _name(train), "threads": torch.get_num_threads(),
+        })  # fmt: skip
+
+    def _last_level(self, at_floor) -> int:
+        """The last level before which some layer has more than its tree."""
+        with torch.random.fork_rng():
+            model = self.build()
+        weights = prunable_weights(model)
+        rates = check_prune_arguments(weights, self.rate, "topological", self.scope)
+        left, trees = ({name: pair[k] for name, pair in tree_sizes(model).items()} for k in (0, 1))
+        if self.scope == "global":
+            rates, left, trees = {"": self.rate}, {"": sum(left.values())}, {"": sum(trees.values())}
+        for level in range(self.levels):
+            if at_the_floor(left, trees, rates):
+                if at_floor == "stop":
+                    return level
+                raise ValueError(
+                    f"levels={self.levels} is beyond level {level}, at which the {sum(left.values())} weights of the "
+                    f"spanning trees are left at rate={self.rate}; topological pruning cannot go further. Give fewer "
+                    "levels, or at_floor='stop' to end there"
+                )
+            left = {name: max(share_left(left[name], rates[name]), trees[name]) for name in left}
+        return self.levels
+
+    def replicate(self, seed) -> Replicate:
+        """The network of a seed, before its training."""
+        torch.manual_seed(seed)
+        model = self.build()
+        weights = prunable_weights(model)
+        if not callable(self.criterion):
+            check_prune_arguments(weights, self.rate, self.criterion, self.scope)
+        if model is self._built:
+            raise ValueError("build returned the network of the seed before; it must build a new one at each call")
+        self._built = model
+        self.config["not_pruned"] = not_pruned(model, weights)
+        return Replicate(seed, model.to(self.device), self._rule)
+
+    def _rule(self, model, masks, level, generator):
+        if callable(self.criterion):
+            return _checked(self.criterion(model, masks, level, generator), model, masks)
+        return prune(model, masks, self.rate, criterion=self.criterion, scope=self.scope, generator=generator)
+
+    def train(self, replicates, level) -> list[float]:
+        """Train the networks at a level; the loss of each."""
+        start = 0 if level == 0 or self.rewind is None else self.rewind
+        snapshot_at = self.rewind if level == 0 else None
+        settings = {
+            "steps": self.steps, "start": start, "snapshot_at": snapshot_at, "batch_size": self.batch_size,
+            "optimizer": self._optimizer,
+        }  # fmt: skip
+        try:
+            if self.own_train is not None:
+                trained = [self._train_own(one, start, snapshot_at) for one in replicates]
+            elif len(replicates) == 1:
+                one = replicates[0]
+                trained = [train(one.model, one.masks, self.data.train, seed=one.seed, **settings)]
+            else:
+                models, masks, seeds = zip(*((one.model, one.masks, one.seed) for one in replicates))
+                trained = train_together(models, masks, self.data.train, seeds=seeds, **settings)
+        except TrainingDiverged as error:
+            seed = replicates[error.replicate].seed
+            raise TrainingDiverged(f"seed {seed}, level {level}: {error}") from None
+        for one, (_, snapshot) in zip(replicates, trained):
+            one.early = snapshot if level == 0 else one.early
+        return [loss for loss, _ in trained]
+
+    def _train_own(self, one, start, snapshot_at):
+        snapshot = None
+        if snapshot_at is not None:
+            if snapshot_at > start:
+                self._call_own(one, start, snapshot_at)
+            snapshot, start = copy.deepcopy(one.model.state_dict()), snapshot_at
+        return self._call_own(one, start, self.steps), snapshot
+
+    def _call_own(self, one, start, steps) -> float:
+        held = []
+
+        def hold_masks(optimizer, model=one.model, masks=one.masks):
+            held.append(hold(optimizer, model, masks))
+            return held[-1]
+
+        apply_masks(one.model, one.masks)
+        one.model.train()
+        try:
+            loss = self.own_train(
+                one.model, one.masks, self.data.train, start=start, steps=steps, seed=one.seed, hold=hold_masks
+            )
+        finally:
+            for handle in held:
+                handle.remove()
+        if loss is None:
+            raise ValueError("train returned None; it returns the loss at its end, as a number")
+        if not math.isfinite(number("the loss that train returned", loss)):
+            raise TrainingDiverged(f"the loss is {float(loss)} at step {steps}; a lower learning rate may help")
+        check_trained(one.model, pruned_weights(one.model, one.masks), steps)
+        return float(loss)
+
+    def _optimizer(self, parameters):
+        built = self.optimizer(parameters)
+        groups = [{key: value for key, value in group.items() if key != "params"} for group in built.param_groups]
+        self.config["optimizer"] = _plain({"name": type(built).__name__, "groups": groups})
+        return built
+
+    def arguments(self) -> dict:
+        """By what a run is known in its folder; more levels and seeds, or other threads, do not make it another."""
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            network = self.build()
+        if self.own_train is None:
+            self._optimizer(network.parameters())
+        known = {key: value for key, value in self.config.items() if key not in ("levels", "seeds", "threads")}
+        return {**known, "together": self.together, **describe(network, self.data)}
+
+    def shown(self, row) -> dict:
+        """What the progress bar says of a row."""
+        shown = {"seed": row["seed"], "density": f"{row['density']:.3f}", "test": f"{row['test_accuracy']:.3f}"}
+        left_out = sum(self.config["not_pruned"].values())
+        return {**shown, "not_pruned": f"{left_out:,}"} if left_out else shown
 
 
 class Replicate:
@@ -251,127 +388,72 @@ class Replicate:
 
     def __init__(self, seed, model, rule):
         self.seed, self.model, self.rule = seed, model, rule
-        self.generator = torch.Generator().manual_seed(seed)
-        self.masks = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in prunable(model).items()}
+        self.generator = torch.Generator("cpu").manual_seed(seed)
+        self.weights = prunable_weights(model)
+        self.masks = {name: torch.ones_like(weight.parameter, dtype=bool) for name, weight in self.weights.items()}
         self.early = None  # the state to rewind to
         self.forests = None  # of the trained weights of this level
-        self.dense_trees = None  # their edges at level 0, by layer an array of rows and columns
-        self.effect = dict.fromkeys(self.masks, {"tree_kept": 1.0, "h0_unchanged": True})
+        self.dense_trees = None  # by layer the rows and columns of their edges at level 0
+        self.effect = dict.fromkeys(self.masks, {"isolated": 0, "tree_kept": 1.0, "h0_unchanged": True})
 
     def prune(self, level):
         """Take the masks of the next level, note what that does to the H0 of the weights as they are, and rewind."""
-        next_masks = self.rule(self.model, self.masks, level, self.generator)
-        for name, graph in _graphs(self.model, next_masks).items():
-            share = _share(_edges(self.forests[name]), graph.mask)
-            # A forest that is there as a whole is that of the pruned layer. Compared are the weights at which
-            # components merge, not their shares of the maximum, which pruning may change too.
-            unchanged = share == 1 or np.array_equal(self.forests[name].values, spanning_forest(*graph).values)
-            self.effect[name] = {"tree_kept": share, "h0_unchanged": unchanged}
-        self.masks = next_masks
+        self.masks = self.rule(self.model, self.masks, level, self.generator)
+        for name, (array, mask, groups) in self._layers().items():
+            facts = layer_facts(array, mask, groups, self.forests[name])
+            self.effect[name] = {key: facts[key] for key in ("isolated", "tree_kept", "h0_unchanged")}
         if self.early is not None:
             self.model.load_state_dict(self.early)
 
-    def measure(self) -> dict[str, dict]:
-        """What there is to say of each layer, after training."""
-        graphs = self._grow_forests()
-        self.dense_trees = self.dense_trees or {name: _edges(forest) for name, forest in self.forests.items()}
-        scale = max(weight.abs().max().item() for weight in prunable(self.model).values())
+    def row(self, level, loss, data) -> dict:
+        """What the record says of this level, after its training."""
+        kept = sum(int(mask.sum()) for mask in self.masks.values())
         return {
-            name: {
-                "kept": int(self.masks[name].sum()),
-                "beta0": forest.n_components,
+            "seed": self.seed,
+            "level": level,
+            "kept": kept,
+            "density": kept / sum(mask.numel() for mask in self.masks.values()),
+            "train_loss": loss,
+            "validation_accuracy": accuracy(self.model, data.validation),
+            "test_accuracy": accuracy(self.model, data.test),
+            "layers": self._measure(),
+        }
+
+    def _measure(self) -> dict[str, dict]:
+        layers = self.grow_forests()
+        self.dense_trees = self.dense_trees or {
+            name: np.stack([forest.rows, forest.cols]) for name, forest in self.forests.items()
+        }
+        scale = max(forest.scale for forest in self.forests.values()) or None  # 0: nothing is left to scale
+        measured = {}
+        for name, (_, mask, _) in layers.items():
+            still = kept_edges(*self.dense_trees[name], mask)
+            measured[name] = {
+                "kept": int(mask.sum()),
+                "beta0": self.forests[name].n_components,
                 **self.effect[name],
-                "dense_tree_kept": _share(self.dense_trees[name], graphs[name].mask),
-                "neural_persistence": neural_persistence(forest, scale=scale or None),  # 0: nothing is left to scale
+                "dense_tree_kept": float(still.mean()) if len(still) else 1.0,
+                "neural_persistence": neural_persistence(self.forests[name], scale=scale),
             }
-            for name, forest in self.forests.items()
-        }
+        return measured
 
-    def state(self) -> dict[str, dict[str, torch.Tensor]]:
-        """All that the levels after this one depend on."""
+    def grow_forests(self) -> dict:
+        """See the forests of the weights as they are; of each layer its weights, its mask and its groups."""
+        layers = self._layers()
+        self.forests = {name: forest_of(weight_graph(*layer)) for name, layer in layers.items()}
+        return layers
+
+    def _layers(self) -> dict:
         return {
-            "weights": _tensors(self.model),
-            "early": self.early or {},
-            "masks": self.masks,
-            "dense_trees": {name: torch.from_numpy(edges) for name, edges in self.dense_trees.items()},
-            "generator": {"state": self.generator.get_state()},
+            name: (*as_weight(weight.parameter, self.masks[name]), weight.groups)
+            for name, weight in self.weights.items()
         }
-
-    @torch.no_grad()
-    def load_state(self, state):
-        """Go on from a :meth:`state`."""
-        tensors = _tensors(self.model)
-        for name, tensor in state["weights"].items():
-            tensors[name].copy_(tensor)
-        self.early = state.get("early")
-        self.masks = {name: state["masks"][name].to(mask.device) for name, mask in self.masks.items()}
-        self.dense_trees = {name: edges.numpy() for name, edges in state["dense_trees"].items()}
-        self.generator.set_state(state["generator"]["state"])
-        self._grow_forests()
-
-    def _grow_forests(self):
-        graphs = _graphs(self.model, self.masks)
-        self.forests = {name: spanning_forest(*graph) for name, graph in graphs.items()}
-        return graphs
-
-
-def level_by_level(replicates, data, *, levels, rewind, steps, batch_size, optimizer, first=0):
-    """Take replicates through the levels side by side: yields each of them and its row, level after level."""
-    for level in range(first, levels + 1):
-        if level > 0:
-            for replicate in replicates:
-                replicate.prune(level)
-        try:
-            trained = _train(
-                replicates, data.train, steps=steps, start=0 if level == 0 or rewind is None else rewind,
-                batch_size=batch_size, optimizer=optimizer, snapshot_at=rewind if level == 0 else None,
-            )  # fmt: skip
-        except TrainingDiverged as error:
-            seed = replicates[error.replicate].seed
-            raise TrainingDiverged(f"seed {seed}, level {level}: {error}") from None
-        for replicate, (loss, snapshot) in zip(replicates, trained):
-            replicate.early = snapshot if level == 0 else replicate.early
-            kept = sum(int(mask.sum()) for mask in replicate.masks.values())
-            yield replicate, {
-                "seed": replicate.seed,
-                "level": level,
-                "kept": kept,
-                "density": kept / sum(mask.numel() for mask in replicate.masks.values()),
-                "train_loss": loss,
-                "validation_accuracy": accuracy(replicate.model, data.validation),
-                "test_accuracy": accuracy(replicate.model, data.test),
-                "layers": replicate.measure(),
-            }
-
-
-def _train(replicates, split, **settings) -> list[tuple]:
-    if len(replicates) == 1:
-        (alone,) = replicates
-        return [train(alone.model, alone.masks, split, seed=alone.seed, **settings)]
-    return train_together(
-        [replicate.model for replicate in replicates],
-        [replicate.masks for replicate in replicates],
-        split,
-        seeds=[replicate.seed for replicate in replicates],
-        **settings,
-    )
-
-
-def check_settings(levels, steps, batch_size, rewind) -> tuple[int, int, int, int | None]:
-    """The counts of a run, which has at least one step of training at each level."""
-    levels, steps = check_count("levels", levels, 0), check_count("steps", steps)
-    batch_size = check_count("batch_size", batch_size)
-    rewind = None if rewind is None else check_count("rewind", rewind, 0)
-    if rewind is not None and rewind >= steps:
-        raise ValueError(f"rewind={rewind} is not below steps={steps}; no training would be left after rewinding")
-    return levels, steps, batch_size, rewind
 
 
 def _checked(next_masks, model, masks) -> dict[str, torch.Tensor]:
     """Masks from a rule that is not ours, as tensors; what is pruned stays pruned."""
-    checked = {
-        name: torch.from_numpy(mask).to(masks[name].device) for name, mask in check_masks(model, next_masks).items()
-    }
+    checked = as_masks(prunable_weights(model), next_masks)
+    checked = {name: torch.from_numpy(mask).to(masks[name].device) for name, mask in checked.items()}
     for name, mask in checked.items():
         if (mask & ~masks[name]).any():
             raise ValueError(
@@ -380,77 +462,8 @@ def _checked(next_masks, model, masks) -> dict[str, torch.Tensor]:
     return checked
 
 
-def _graphs(model, masks):
-    return {
-        name: layer_graph(layer.weight, masks[name], groups=getattr(layer, "groups", 1))
-        for name, layer in prunable_layers(model).items()
-    }
-
-
-def _edges(forest) -> np.ndarray:
-    return np.stack([forest.rows, forest.cols])
-
-
-def _share(edges, mask: np.ndarray) -> float:
-    """Share of the edges that the mask keeps; of none, none is lost."""
-    return float(mask[tuple(edges)].mean()) if edges.size else 1.0
-
-
-def _tensors(model) -> dict[str, torch.Tensor]:
-    """Parameters and buffers, those too that a state dict leaves out."""
-    return dict(chain(model.named_parameters(), model.named_buffers()))
-
-
-def _arguments(config, together, network, data) -> dict:
-    """By what a run is known in its folder: the network is one that has not been trained."""
-    for name, value in network.state_dict().items():
-        if not isinstance(value, torch.Tensor):
-            raise ValueError(f"{name} of the network is a {type(value).__name__}; a folder keeps tensors only")
-    images = {f"{part}.{name}": x for part, split in zip(data._fields[1:], data[1:]) for name, x in zip("xy", split)}
-    found = versions()
-    return {
-        **config,
-        "together": bool(together),
-        "fingerprint of the images and labels": fingerprint(images),
-        "layers": {
-            name: f"{type(layer).__name__}({_without_addresses(layer.extra_repr())})"
-            for name, layer in network.named_modules()
-        },
-        "fingerprint of the untrained network": fingerprint(_tensors(network)),
-        **{name: found[name] for name in ("zimp", "torch", "numpy")},
-    }
-
-
-def _states(replicates) -> dict:
-    """Of replicates between two levels, and of torch's global generators."""
-    generators = {"cpu": torch.get_rng_state()}
-    device = next(replicates[0].model.parameters()).device
-    if device.type != "cpu":
-        generators["device"] = torch.get_device_module(device).get_rng_state(*_whose(device))
-    return {"torch": {"generators": generators}} | {str(one.seed): one.state() for one in replicates}
-
-
-def _restore(replicates, states):
-    for one in replicates:
-        one.load_state(states[str(one.seed)])
-    generators = states["torch"]["generators"]
-    torch.set_rng_state(generators["cpu"])
-    device = next(replicates[0].model.parameters()).device
-    if device.type != "cpu":
-        torch.get_device_module(device).set_rng_state(generators["device"], *_whose(device))
-
-
-def _whose(device):
-    return [] if device.type == "mps" else [device]  # there is but one of those
-
-
 def _name(function) -> str:
-    return getattr(function, "__qualname__", _without_addresses(repr(function)))
-
-
-def _without_addresses(text) -> str:
-    """Of objects in memory, which are others in each process."""
-    return re.sub(r" at 0x[0-9A-Fa-f]+", "", text)
+    return getattr(function, "__qualname__", re.sub(r" at 0x[0-9A-Fa-f]+", "", repr(function)))
 
 
 def _plain(config) -> dict:

@@ -18,8 +18,8 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import cross_entropy
 
 from ..checks import as_list, check_seed
-from ..layers import places, prunable
-from ..pruning import check_masks
+from ..layers import places, prunable_weights
+from ..pruning import as_masks
 from .training import (
     SUBNORMALS_EVERY,
     TrainingDiverged,
@@ -91,14 +91,14 @@ def train_together(
         raise ValueError(
             f"there are {len(models)} models, {len(masks)} masks and {len(seeds)} seeds; each replicate has one of each"
         )
-    masks = [check_masks(model, mask) for model, mask in zip(models, masks)]
+    masks = [as_masks(prunable_weights(model), mask) for model, mask in zip(models, masks)]
     _check_alike(models, split)
     check_trainable(models[0], split)
     for model in models:
         model.train()
     stacked = Stacked(models)
     pruned = []
-    for name, weight in prunable(models[0]).items():
+    for name, (weight, *_) in prunable_weights(models[0]).items():
         keep = torch.from_numpy(np.stack([mask[name] for mask in masks]))
         if not keep.all():
             pruned.append((stacked.of(weight), _turned(keep).to(stacked.of(weight)).contiguous()))
@@ -132,7 +132,7 @@ def train_together(
             drop_subnormals(optimizer)
     stacked.copy_back()
     for replicate, model in enumerate(models):
-        for name, weight in prunable(model).items():
+        for name, (weight, *_) in prunable_weights(model).items():
             if not weight.isfinite().all():
                 message = f"{name} is not finite after step {step}; a lower learning rate may help"
                 raise TrainingDiverged(message, replicate)

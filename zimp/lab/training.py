@@ -8,17 +8,20 @@ from __future__ import annotations
 import copy
 import math
 from itertools import islice
+from weakref import WeakSet
 
 import torch
 from torch.nn.functional import cross_entropy
 
-from ..checks import check_count, check_seed
-from ..layers import check_network, prunable
-from ..pruning import check_masks
+from ..checks import check_count, check_network, check_seed
+from ..layers import prunable_weights
+from ..pruning import pruned_weights
+from .data import check_split
 
-__all__ = ["train", "accuracy", "adam", "TrainingDiverged"]
+__all__ = ["train", "hold", "accuracy", "adam", "TrainingDiverged"]
 
 SUBNORMALS_EVERY = 100  # steps after which averages that have decayed to subnormal numbers are set to zero
+EVALUATED = 500  # images at a time, of whose activations there is memory
 TRAINED = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -113,47 +116,127 @@ def train(model, masks, split, *, steps, seed, start=0, batch_size=60, optimizer
     """
     steps, start, batch_size = check_training(split, steps, start, batch_size, optimizer, snapshot_at)
     seed = check_seed(seed)
-    weights = prunable(model)
-    pruned = [
-        (weights[name], torch.from_numpy(~mask).to(weights[name].device))
-        for name, mask in check_masks(model, masks).items()
-    ]
+    check_network(model)
     check_trainable(model, split)
     snapshot = None
     optimizer = optimizer(model.parameters())
     model.train()
-    _zero(pruned)
-    for step, batch in enumerate(islice(batches(len(split.y), batch_size, seed), start, steps), start):
-        if step == snapshot_at:
-            snapshot = copy.deepcopy(model.state_dict())
-        loss = cross_entropy(model(split.x[batch]), split.y[batch])
-        if not math.isfinite(loss.item()):
-            raise TrainingDiverged(f"the loss is {loss.item()} at step {step}; a lower learning rate may help")
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        _zero(pruned)  # momentum, weight decay and Adam's averages would revive what has no gradient
-        if step % SUBNORMALS_EVERY == 0:
-            drop_subnormals(optimizer)
-    for name, (weight, gone) in zip(weights, pruned):
+    with hold(optimizer, model, masks) as held:
+        for step, batch in enumerate(islice(batches(len(split.y), batch_size, seed), start, steps), start):
+            if step == snapshot_at:
+                snapshot = copy.deepcopy(model.state_dict())
+            loss = cross_entropy(model(split.x[batch]), split.y[batch])
+            if not math.isfinite(loss.item()):
+                raise TrainingDiverged(f"the loss is {loss.item()} at step {step}; a lower learning rate may help")
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if step % SUBNORMALS_EVERY == 0:
+                drop_subnormals(optimizer)
+    check_trained(model, held.pruned, step)
+    return loss.item(), snapshot
+
+
+def hold(optimizer, model, masks) -> Hold:
+    """Keep pruned weights at zero in a training loop of one's own: now, and after each step of the optimizer.
+
+    Momentum, weight decay and the averages of Adam would revive what has no gradient.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+        Of the network's parameters.
+    model : torch.nn.Module
+    masks : dict of str to tensor, or None
+        For each :func:`zimp.prunable` weight, True where it stays; on any device. None where nothing is pruned.
+
+    Returns
+    -------
+    Hold
+        A handle: with its ``remove()``, or at the end of a ``with`` block, the weights are free again. The next level
+        needs masks of its own: remove this one first.
+
+    Raises
+    ------
+    ValueError
+        For what is no optimizer, an optimizer that steps none of some pruned weight, masks that do not fit the network,
+        and an optimizer that holds masks already.
+
+    Notes
+    -----
+    An optimizer that evaluates the loss several times within a step (LBFGS) is put right at the end of the step only.
+
+    Examples
+    --------
+    >>> import torch, zimp
+    >>> model, data = zimp.lenet_300_100(64), zimp.load_data("digits")
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
+    >>> masks = zimp.prune(model, rate=0.9)
+    >>> with zimp.hold(optimizer, model, masks):
+    ...     for _ in range(3):
+    ...         optimizer.zero_grad()
+    ...         torch.nn.functional.cross_entropy(model(data.train.x), data.train.y).backward()
+    ...         optimizer.step()
+    >>> int(model.fc1.weight.count_nonzero()) == int(masks["fc1.weight"].sum())
+    True
+    """
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise ValueError(
+            f"optimizer is a {type(optimizer).__name__}, not a torch.optim.Optimizer; masks are held after its steps"
+        )
+    pruned = pruned_weights(model, masks)
+    stepped = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    for name, weight in prunable_weights(model).items():
+        if weight.parameter.requires_grad and id(weight.parameter) not in stepped:
+            raise ValueError(f"the optimizer does not have {name}; was it made of another network's parameters?")
+    if optimizer in _HOLDING:
+        raise ValueError("the optimizer holds masks already; remove the handle of the level before first")
+    return Hold(optimizer, pruned)
+
+
+class Hold:
+    """What :func:`hold` returns."""
+
+    def __init__(self, optimizer, pruned):
+        self.optimizer, self.pruned = optimizer, pruned
+        self._hook = optimizer.register_step_post_hook(lambda *_: self._zero())
+        _HOLDING.add(optimizer)
+        self._zero()
+
+    def remove(self):
+        """Let the weights go."""
+        self._hook.remove()
+        _HOLDING.discard(self.optimizer)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.remove()
+
+    @torch.no_grad()
+    def _zero(self):
+        for weight, gone in self.pruned:
+            weight.masked_fill_(gone, 0)
+
+
+_HOLDING = WeakSet()  # optimizers
+
+
+def check_trained(model, pruned, step):
+    """What a training leaves: finite weights, and zeros where they are pruned."""
+    for name, (weight, gone) in zip(prunable_weights(model), pruned):
         if not weight.isfinite().all():
             raise TrainingDiverged(f"{name} is not finite after step {step}; a lower learning rate may help")
         if weight[gone].any():
             raise RuntimeError(f"pruned weights of {name} are not zero; does a hook change the weights while training?")
-    return loss.item(), snapshot
 
 
 def batches(size, batch_size, seed):
     """Indices of the images of each batch, without end: epoch after epoch, each in an order of its own."""
-    generator = torch.Generator().manual_seed(seed)
-    while True:
-        yield from torch.randperm(size, generator=generator).split(batch_size)
-
-
-@torch.no_grad()
-def _zero(pruned):
-    for weight, gone in pruned:
-        weight.masked_fill_(gone, 0)
+    generator = torch.Generator("cpu").manual_seed(seed)
+    while True:  # on the CPU, also where the caller has set another default
+        yield from torch.randperm(size, generator=generator, device="cpu").split(batch_size)
 
 
 @torch.no_grad()
@@ -171,6 +254,8 @@ def drop_subnormals(optimizer):
 
 def accuracy(model, split) -> float:
     """Share of the images that the network labels correctly, in evaluation mode; its own mode is left as it was.
+
+    Images go through the network some hundred at a time, so that a large split needs no more memory than a small one.
 
     Parameters
     ----------
@@ -198,10 +283,12 @@ def accuracy(model, split) -> float:
     check_numbers(model, split)
     training = model.training
     model.eval()
+    correct = 0
     with torch.no_grad():
-        correct = model(split.x).argmax(dim=1) == split.y
+        for x, y in zip(split.x.split(EVALUATED), split.y.split(EVALUATED)):
+            correct += int((model(x).argmax(dim=1) == y).sum())
     model.train(training)
-    return correct.double().mean().item()
+    return correct / len(split.y)
 
 
 def check_training(split, steps, start, batch_size, optimizer, snapshot_at) -> tuple[int, int, int]:
@@ -219,19 +306,6 @@ def check_training(split, steps, start, batch_size, optimizer, snapshot_at) -> t
     return steps, start, check_count("batch_size", batch_size)
 
 
-def check_split(split, name="split"):
-    """Images, and a label for each."""
-    x, y = getattr(split, "x", None), getattr(split, "y", None)
-    if not (isinstance(x, torch.Tensor) and isinstance(y, torch.Tensor)):
-        raise ValueError(f"{name} is a {type(split).__name__}, not a zimp.Split of two tensors, images and labels")
-    if x.ndim == 0 or len(x) == 0 or y.shape != (len(x),):
-        raise ValueError(f"{name} has images {tuple(x.shape)} and labels {tuple(y.shape)}; each image has one label")
-    if y.dtype != torch.int64:
-        raise ValueError(f"{name} has labels of {y.dtype}; they are whole numbers: y.long()")
-    if not y.is_meta and y.min() < 0:
-        raise ValueError(f"{name} has the label {y.min().item()}; classes are counted from 0 on")
-
-
 def check_numbers(model, split):
     """Neither network nor images are empty shells."""
     if any(part.is_meta for part in (*model.parameters(), split.x, split.y)):
@@ -243,7 +317,7 @@ def check_trainable(model, split):
     check_numbers(model, split)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError("no parameter of the network requires a gradient, so there is nothing to train")
-    for name, weight in prunable(model).items():
+    for name, (weight, *_) in prunable_weights(model).items():
         if weight.layout != torch.strided or weight.dtype not in TRAINED:
             raise ValueError(f"{name} is of {weight.dtype}, {weight.layout}; trained are dense floats of 16 to 64 bits")
         # Of those the fused Adam writes beyond the memory that there is.

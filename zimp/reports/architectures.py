@@ -106,8 +106,8 @@ def _resnet(depths, bottleneck):
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 1000))
 
 
-# Of ViT-B and of GPT-2 small: query, key and value in one; output of attention; the two layers of the MLP.
-BLOCK = [(2304, 768), (768, 768), (3072, 768), (768, 3072)]
+# Of ViT-B and of GPT-2 small: query, key, value and output of attention; the two layers of the MLP.
+BLOCK = [*4 * [(768, 768)], (3072, 768), (768, 3072)]
 
 
 def _vit_b_16():

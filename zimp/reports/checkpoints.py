@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 from torch.nn.parameter import UninitializedTensorMixin
 
-from ..layers import CONVOLUTIONS
+from ..layers import kind_of, memory_of
 
 __all__ = ["Entry", "open_network"]
 
@@ -28,17 +28,6 @@ INDEX = ".index.json"
 STATE_DICTS = ("state_dict", "model_state_dict", "model", "module", "network", "net", "weights", "params")
 OPTIMIZER = re.compile(r"optim|scheduler|scaler", re.IGNORECASE)
 PREFIXES = {"BF": "bfloat", "F": "float", "I": "int", "U": "uint", "C": "complex"}  # of dtypes in safetensors files
-MODULE_KINDS = {
-    nn.Embedding: "embedding",
-    nn.EmbeddingBag: "embedding",
-    nn.Linear: "dense",
-    **dict.fromkeys(CONVOLUTIONS, "convolution"),
-    **dict.fromkeys((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), "transposed convolution"),
-    nn.LayerNorm: "norm",
-    nn.RMSNorm: "norm",
-    nn.Bilinear: "bilinear",
-}
-
 Reader = Callable[[str], torch.Tensor]
 
 
@@ -272,16 +261,40 @@ class Module:
         layers = dict(model.named_modules(remove_duplicate=False))
         self.entries = {}
         for name, tensor in self._tensors.items():
-            if isinstance(tensor, torch.Tensor):  # and not a layer's extra state
+            if not isinstance(tensor, torch.Tensor):
+                self.entries |= _packed(name, tensor)
+            else:
                 owner, _, attribute = name.rpartition(".")
                 layer = layers.get(owner) if attribute in ("weight", "weight_orig") else None
-                kind = next((kind for module, kind in MODULE_KINDS.items() if isinstance(layer, module)), None)
-                self.entries[name] = _entry(tensor, kind=kind, groups=getattr(layer, "groups", None))
+                self.entries[name] = _entry(tensor, kind=kind_of(layer), groups=getattr(layer, "groups", None))
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:
         """As :meth:`SafetensorsFile.reading`; there is nothing to open."""
         yield self._tensors.__getitem__
+
+
+def _packed(name: str, value) -> dict[str, Entry]:
+    """What a state dict holds besides tensors, such as the weights of a layer that torch has quantised in memory."""
+    extra = name.rpartition(".")[2] == "_extra_state"
+    aside = "in the extra state of a layer" if extra else "quantised in memory: report the network as it was before"
+    try:
+        tensors = list(_unpacked(value))
+    except Exception:  # whatever else torch packs, and does not unpack
+        tensors = []
+    if not tensors and isinstance(value, torch.ScriptObject):
+        return {name: Entry((), "packed", aside)}
+    return {f"{name}.{k}": _entry(tensor, aside) for k, tensor in enumerate(tensors)}
+
+
+def _unpacked(value) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.ScriptObject):
+        value = value.__getstate__()
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _unpacked(part)
 
 
 def _entry(tensor: torch.Tensor, aside=None, **of_layer) -> Entry:
@@ -296,5 +309,5 @@ def _entry(tensor: torch.Tensor, aside=None, **of_layer) -> Entry:
     elif type(tensor) not in (torch.Tensor, nn.Parameter):
         aside = aside or f"of the class {type(tensor).__name__}, which may store its numbers in another way"
     else:
-        memory = tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.stride()
+        memory = memory_of(tensor)
     return Entry(tuple(tensor.shape), dtype, aside, memory, **of_layer)

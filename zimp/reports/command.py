@@ -10,10 +10,17 @@ import csv
 import io
 import json
 import os
+import shutil
 import sys
 import warnings
+from contextlib import suppress
 from dataclasses import asdict, replace
+from itertools import combinations
 from pathlib import Path
+
+INDEX = ".index.json"  # as in .checkpoints, which imports torch
+OUTPUTS = ("json", "csv", "figure")
+FIGURES = (".png", ".svg", ".pdf")
 
 
 def main():
@@ -26,10 +33,15 @@ def main():
     try:
         status = arguments.run(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        _silence()
         status = 1
     sys.exit(status)
+
+
+def _silence():
+    """Say no more: the reader, such as head, has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _add_report(commands):
@@ -37,7 +49,7 @@ def _add_report(commands):
         "report",
         help="how far a network can be pruned before magnitude pruning breaks its topology",
         description="For each layer of a network: how far it can be pruned before magnitude pruning breaks its "
-        "topology, and what theory says. Exits with 2 if a file could not be read.",
+        "topology, and what theory says. Exits with 2 if a file could not be read or written.",
     )
     command.add_argument(
         "files", nargs="+", metavar="FILE",
@@ -54,8 +66,11 @@ def _add_report(commands):
 
 def _add_sweep(commands):
     command = commands.add_parser(
-        "sweep", help="rerun the sweeps of the book", description="Rerun the sweeps of the book: every method and seed."
-    )
+        "sweep", help="rerun the sweeps of the book",
+        description="Rerun the sweeps of the book: every method and seed. Stopped anywhere, a sweep goes on when the "
+        "command is given again. Training takes the same kernels on all x86 processors with AVX2, unless the settings "
+        "that choose them are set otherwise.",
+    )  # fmt: skip
     command.add_argument("sweeps", nargs="*", metavar="NAME", help="which; default: all of them")
     command.add_argument("--seeds", type=int, help="number of seeds, from 0 on; default: that of each sweep")
     command.add_argument("--jobs", type=int, default=1, help="processes to use at a time; default: 1")
@@ -65,41 +80,127 @@ def _add_sweep(commands):
 
 
 def _sweep(arguments) -> int:
-    from ..lab.experiments import SWEEPS, run
-
     if arguments.seeds is not None and arguments.seeds < 1:
         arguments.error(f"--seeds {arguments.seeds} is not a number of seeds, at least 1")
+    if arguments.jobs == 0:
+        arguments.error("--jobs 0 is not a number of processes; 1 is one at a time, -1 one for each core")
+    folder = arguments.output
+    if folder.exists() and not folder.is_dir():
+        arguments.error(f"--output {folder} is a file; it is the folder for the file of each sweep")
+    from ..lab.record import FIXED, check_writable
+
+    if "torch" not in sys.modules:  # which reads them once
+        os.environ.update({**FIXED, **os.environ})
+    from ..lab.experiments import SWEEPS, run
+
     for name in arguments.sweeps:
         if name not in SWEEPS:
             arguments.error(f"no sweep {name!r}; there are {', '.join(SWEEPS)}")
-    for name in arguments.sweeps or SWEEPS:
-        sweep = SWEEPS[name]
+    sweeps = {name: SWEEPS[name] for name in arguments.sweeps or SWEEPS}
+    try:  # before training, for results that cannot be written are lost
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in sweeps:
+            check_writable(folder / f"{name}.json")
+    except OSError as error:
+        arguments.error(f"--output {folder} cannot be written to: {error.filename}: {error.strerror}")
+    for name, sweep in sweeps.items():
         if arguments.seeds is not None:
             sweep = replace(sweep, seeds=tuple(range(arguments.seeds)))
         print(f"{name}: {len(sweep.methods)} methods, {len(sweep.seeds)} seeds, {sweep.levels} levels")
-        try:
-            results = run(sweep, jobs=arguments.jobs, together=arguments.together, progress=True)
-        except BaseException as error:
-            if any(error.results.values.values()):
-                error.results.save(arguments.output / f"{name}.stopped.json")
-            raise
-        results.save(arguments.output / f"{name}.json")
+        unfinished = folder / f"{name}.part"  # from which it goes on when it was stopped
+        results = run(sweep, jobs=arguments.jobs, together=arguments.together, folder=unfinished, progress=True)
+        results.save(folder / f"{name}.json")
+        shutil.rmtree(unfinished)
     return 0
 
 
 def _check(arguments):
-    """Refuse before the work what would fail after it."""
+    """Refuse before the work what would fail after it, or would destroy what is there."""
     if not 0 < arguments.density <= 1:
         arguments.error(f"--density {arguments.density} is not above 0 and at most 1")
     if arguments.jobs < 1:
         arguments.error(f"--jobs {arguments.jobs} is not a number of threads, at least 1")
+    for option in ("json", "csv"):
+        path = getattr(arguments, option)
+        if path and _is_output(path):  # such as /dev/stdout; opened a second time it would write over the tables
+            setattr(arguments, option, "-")
     if arguments.json == arguments.csv == "-":
         arguments.error("--json - and --csv - would write over each other; give one of them a file")
-    for path in filter(None, (arguments.json, arguments.csv, arguments.figure)):
-        if path != "-" and not Path(path).absolute().parent.is_dir():
-            arguments.error(f"{path}: there is no folder {Path(path).parent}")
-    if arguments.figure and Path(arguments.figure).suffix.lower() not in (".png", ".svg", ".pdf"):
-        arguments.error(f"--figure {arguments.figure} ends in none of .png, .svg, .pdf")
+    inputs = _inputs(arguments.files)
+    for file in inputs:
+        if _is_output(file) and os.path.isfile(file):
+            arguments.error(f"the output goes into {file}, {inputs[file]}; send it to another file")
+    outputs = {f"--{option}": getattr(arguments, option) for option in OUTPUTS}
+    outputs = {option: path for option, path in outputs.items() if path not in (None, "-")}
+    for option, path in outputs.items():
+        _check_output(arguments, option, path, inputs)
+    for (one, path), (other, same) in combinations(outputs.items(), 2):
+        if _same(path, same) and not _same(path, os.devnull):
+            arguments.error(f"{one} {path} and {other} {same} are one file; give one of them another")
+
+
+def _check_output(arguments, option: str, path: str, inputs: dict[str, str]):
+    from ..lab.record import check_writable
+
+    advice = f"{option} takes the word after it as its own, so write {option} OUTPUT FILE..."
+    if not path:
+        arguments.error(f"{option} has an empty name for its file; is a variable of the shell not set?")
+    if option == "--figure" and Path(path).suffix.lower() not in FIGURES:
+        arguments.error(f"--figure {path} ends in none of {', '.join(FIGURES)}")
+    for file, what in inputs.items():
+        if _same(path, file):
+            arguments.error(f"{option} {path} would write over {what}; {advice}")
+    if not Path(path).absolute().parent.is_dir():
+        arguments.error(f"{path}: there is no folder {Path(path).parent}")
+    if option == "--figure" and _is_output(path):
+        arguments.error(f"--figure {path} is where the tables go; give it another file")
+    try:
+        check_writable(path)
+        foreign = os.path.isfile(path) and _is_foreign(path, option)
+    except IsADirectoryError:
+        arguments.error(f"{option} {path} is a folder; give the name of a file in it")
+    except OSError as error:
+        arguments.error(f"{option} {path} cannot be written: {error.strerror}")
+    if foreign:
+        arguments.error(f"{option} {path} would write over a file that zimp has not written, weights maybe; {advice}")
+
+
+def _inputs(files: list[str]) -> dict[str, str]:
+    """The files to read, those that an index names among them, and what each is, in words."""
+    inputs = {}
+    for file in files:
+        if file.endswith(INDEX):
+            with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+                # what is wrong with an index is said when it is read
+                shards = json.loads(Path(file).read_text(encoding="utf-8"))["weight_map"].values()
+                inputs |= {str(Path(file).parent / str(shard)): f"a shard of {file}" for shard in shards}
+    return inputs | dict.fromkeys(files, "one of the files to read")
+
+
+def _same(path: str, other: str) -> bool:
+    """Whether two paths lead to one file, maybe by links, or would once it is there."""
+    try:
+        return os.path.samefile(path, other)
+    except OSError:
+        one, two = (os.path.normcase(os.path.realpath(name)) for name in (path, other))
+        return one == two
+
+
+def _is_output(path: str) -> bool:
+    """Whether a path leads to where the standard output goes; to nowhere does not count."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(1)) and not _same(path, os.devnull)
+    except OSError:
+        return False
+
+
+def _is_foreign(path: str, option: str) -> bool:
+    """Whether a file holds what this command does not write to such a file: an index of shards, or other bytes."""
+    with open(path, "rb") as file:
+        start = file.read(4096)
+    if option == "--figure":
+        return bool(start) and not start.startswith((b"\x89PNG", b"%PDF", b"<"))
+    return path.endswith(INDEX) or start.startswith((b"PK\x03\x04", b"\x80")) or b"\0" in start
 
 
 def _report(arguments) -> int:
@@ -119,23 +220,41 @@ def _report(arguments) -> int:
             continue
         reports.append(found)
         if to_terminal:
-            print(found.table(), end="\n\n")
-    if arguments.json:
-        _write(arguments.json, _as_json(reports, errors))
-    if arguments.csv:
-        _write(arguments.csv, _as_csv(reports))
-    if arguments.figure and reports:
-        _draw(arguments.figure, reports)
-    return 2 if errors else 0
+            _say(found.table() + "\n\n", arguments)
+    written = [
+        _write(arguments, "json", lambda: _as_json(reports, errors)),
+        _write(arguments, "csv", lambda: _as_csv(reports)),
+        not reports or _write(arguments, "figure", lambda: _draw(arguments.figure, reports)),
+    ]
+    return 0 if all(written) and not errors else 2
 
 
-def _write(path: str, text: str):
+def _say(text: str, arguments):
+    """Print. If nobody reads on, the command ends, but not before its files are written."""
+    try:
+        print(text, end="", flush=True)
+    except BrokenPipeError:
+        if all(getattr(arguments, option) in (None, "-") for option in OUTPUTS):
+            raise
+        _silence()
+
+
+def _write(arguments, option: str, make) -> bool:
+    """Write what an option asks for, and return whether that went well: an output that fails takes no other along."""
+    path = getattr(arguments, option)
+    if path is None:
+        return True
     if path == "-":
-        sys.stdout.write(text)
-    else:
-        from ..lab.record import write_whole
+        _say(make(), arguments)
+        return True
+    from ..lab.record import write_whole
 
-        write_whole(path, text)
+    try:
+        write_whole(path, make())
+    except OSError as error:
+        print(f"error: --{option} {path} cannot be written: {error.strerror or error}", file=sys.stderr)
+        return False
+    return True
 
 
 def _as_json(reports: list, errors: dict[str, str]) -> str:
@@ -157,7 +276,7 @@ def _as_csv(reports: list) -> str:
     return text.getvalue()
 
 
-def _draw(path: str, reports: list):
+def _draw(path: str, reports: list) -> bytes:
     import matplotlib
     import numpy as np
 
@@ -172,4 +291,6 @@ def _draw(path: str, reports: list):
         columns = ([row[key] for row in rows] for key in ("safe_density", "iid_density"))
         limits([full_name(row) for row in rows], *columns, [row["tree"] / row["weights"] for row in rows], ax=ax)
         ax.set_title(found.source, fontsize=9, pad=24)
-    fig.savefig(path)
+    drawn = io.BytesIO()
+    fig.savefig(drawn, format=Path(path).suffix[1:].lower())
+    return drawn.getvalue()

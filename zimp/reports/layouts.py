@@ -6,7 +6,8 @@ A file says neither what owns a tensor nor how it is used, but the names are con
   ``"matrix"`` view of :mod:`zimp.layers`. A transposed convolution stands there as ``(inputs, outputs * kernel)``,
   which is the same graph with its two sides exchanged.
 * GPT-2 writes its dense layers as ``(inputs, outputs)``.
-* One tensor may hold several layers: the queries, keys and values of attention, the gates of a recurrent cell.
+* One tensor may hold several layers: the queries, keys and values of attention, the gates of a recurrent cell. Which,
+  says :func:`zimp.layers.layout`, as for pruning.
 * ``weight_orig`` with ``weight_mask`` is a layer that ``torch.nn.utils.prune`` has pruned.
 
 A tensor that is none of these is left out, with a reason.
@@ -19,30 +20,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-from scipy.sparse import csr_array
-
-from ..checks import as_mask, to_numpy
-from ..layers import LayerGraph
+from ..checks import Layer as Graph
+from ..checks import as_layer, as_weight
+from ..layers import layout, weight_graph
 from .checkpoints import Entry, Reader
 
 __all__ = ["Layer", "find_layers"]
 
 DTYPES = ("float64", "float32", "float16", "bfloat16")
-QKV, KV = ("q", "k", "v"), ("k", "v")
-FUSED = {
-    "in_proj_weight": QKV,  # torch.nn.MultiheadAttention
-    "c_attn": QKV,  # GPT-2
-    "qkv": QKV,  # timm's vision transformers
-    "qkv_proj": QKV,  # Phi-3
-    "Wqkv": QKV,  # MPT, ModernBERT
-    "query_key_value": QKV,  # GPT-NeoX, BLOOM, Falcon
-    "gate_up_proj": ("gate", "up"),  # Phi-3
-}
-# Head after head, each with its queries, keys and values, so that the parts are no blocks: GPT-NeoX, BLOOM; CodeGen.
-INTERLEAVED = re.compile(r"query_key_value|h\.\d+\.attn\.qkv_proj")
-GPT2 = ("c_attn", "c_fc", "c_proj", "q_attn")
-GATES = {1: ("",), 3: ("r", "z", "n"), 4: ("i", "f", "g", "o")}  # of a plain cell, a GRU, an LSTM; torch's order
 EMBEDDING = re.compile(
     r"wte|wpe|shared|relative_attention_bias|(embed|emb|embedding)s?|embed_(in|tokens|positions)"
     r"|(tok|token|word|char|pos|position|positional|token_type|segment|label)_(emb|embed|embedding)s?(_table)?"
@@ -107,27 +92,18 @@ class Layer:
         """Number of weights, existing or not."""
         return math.prod(self.shape) // self.groups
 
-    def graph(self, read: Reader) -> LayerGraph:
-        """The layer as :func:`zimp.spanning_forest` takes it, a view of the tensor that ``read`` gives."""
-        mask = None if self.mask is None else self._matrix(read(self.mask))
-        weights = self._matrix(read(self.tensor))
-        return LayerGraph(weights, mask) if self.groups == 1 else self._blocks(weights, mask)
+    def graph(self, read: Reader) -> Graph:
+        """The layer as a graph, without a copy of the tensor that ``read`` gives."""
+        weight, mask = read(self.tensor), None if self.mask is None else read(self.mask)
+        if self.groups == 1:
+            return as_layer(self._matrix(weight), None if mask is None else self._matrix(mask))
+        graph = weight_graph(*as_weight(weight, mask), self.groups)
+        return graph._replace(values=graph.values.T.tocsr()) if self.transposed else graph
 
     def _matrix(self, tensor):
         matrix = tensor.detach().reshape(len(tensor), -1)
-        matrix = matrix.T if self.transposed and self.groups == 1 else matrix
-        return matrix if self.groups > 1 else matrix[self.first : self.first + self.shape[0]]
-
-    def _blocks(self, weights, mask) -> LayerGraph:
-        """The groups on the diagonal of a sparse array: a dense one would hold ``groups`` times the weights."""
-        rows, width = weights.shape
-        cols = np.arange(rows)[:, None] // (rows // self.groups) * width + np.arange(width)
-        exists = np.ones((rows, width), dtype=bool) if mask is None else as_mask(mask, weights.shape)
-        starts = np.append(0, np.cumsum(exists.sum(axis=1)))
-        values = to_numpy(weights)[exists]
-        values = values.astype(np.promote_types(values.dtype, np.float32))  # scipy has no halves
-        blocks = csr_array((values, cols[exists], starts), shape=(rows, self.groups * width))
-        return LayerGraph(blocks.T.tocsr() if self.transposed else blocks, None)
+        matrix = matrix.T if self.transposed else matrix
+        return matrix[self.first : self.first + self.shape[0]]
 
 
 def find_layers(entries: Mapping[str, Entry]) -> tuple[list[Layer], dict[str, str]]:
@@ -219,58 +195,27 @@ def _reason(name: str, entry: Entry, masked: bool) -> str | None:
 
 
 def _layers(name: str, entry: Entry, entries, inputs_first: bool) -> list[Layer]:
-    owner, _, attribute = name.rpartition(".")
-    stored, layer = entry.shape, owner.rpartition(".")[2]
+    """A row for each layer that :func:`zimp.layers.layout` finds in the tensor."""
+    stored, attribute = entry.shape, name.rpartition(".")[2]
+    named_embedding = entry.kind is None and attribute == "weight" and EMBEDDING.fullmatch(_owner(name))
+    kind, units = "embedding" if named_embedding else entry.kind, _units(name, entries)
+    found = layout(name, stored, kind=kind, groups=entry.groups, units=units, inputs_first=inputs_first)
     m, n = stored[0], math.prod(stored[1:])
-    if len(stored) > 2:
-        return [_convolution(name, entry, m, n)]
-    if attribute.startswith(("weight_ih", "weight_hh", "weight_hr")):
-        return _recurrent(name, stored, entries)
-    if entry.kind == "embedding" or entry.kind is None and attribute == "weight" and EMBEDDING.fullmatch(layer):
-        return [Layer(name, "embedding", stored, stored)]
-    transposed = inputs_first and layer in GPT2
-    whole = Layer(name, "dense", (n, m) if transposed else (m, n), stored, transposed=transposed)
-    parts = FUSED.get(attribute if attribute == "in_proj_weight" else layer)
-    if parts is None:
-        return [whole]
-    m, n = whole.shape
-    if parts == QKV and layer == "c_attn" and m == 2 * n:
-        parts = KV  # cross-attention, with its queries in q_attn
-    if INTERLEAVED.search(owner):
-        return [replace(whole, note="queries, keys and values together: they alternate from head to head")]
-    unequal = m != len(parts) * n if parts in (QKV, KV) else m % len(parts)  # with grouped queries m is less
-    if unequal:
-        return [replace(whole, note="several layers together: their sizes are not told by the shape")]
-    note = "taken as one of equal blocks of outputs, which is usual under this name"
-    return _split(whole, parts, "" if layer == "c_attn" or attribute == "in_proj_weight" else note)
+    if found.parts:
+        m, n = (n, m) if found.transposed else (m, n)
+        m //= found.groups
+        whole = Layer(name, found.kind, (m, n), stored, transposed=found.transposed, note=found.note)
+        return [replace(whole, part=part, first=k * m) for k, part in enumerate(found.parts)]
+    transposed = found.transposed or found.kind == "transposed convolution"  # stored with its inputs first, both
+    shape = (found.groups * n, m) if transposed else (m, found.groups * n)
+    return [Layer(name, found.kind, shape, stored, transposed=transposed, groups=found.groups, note=found.note)]
 
 
-def _split(whole: Layer, parts, note="") -> list[Layer]:
-    m, n = whole.shape[0] // len(parts), whole.shape[1]
-    return [replace(whole, shape=(m, n), part=part, first=k * m, note=note) for k, part in enumerate(parts)]
-
-
-def _convolution(name: str, entry: Entry, m, n) -> Layer:
-    kind, groups, note = entry.kind or "convolution", entry.groups or 1, ""
-    if entry.groups is None and entry.shape[1] == 1 < m:
-        note = "one input channel; if this is a depthwise convolution, its channels are graphs of their own"
-    if kind == "transposed convolution":
-        return Layer(name, kind, (groups * n, m), entry.shape, transposed=True, groups=groups)
-    return Layer(name, kind, (m, groups * n), entry.shape, groups=groups, note=note)
-
-
-def _recurrent(name: str, stored, entries) -> list[Layer]:
-    """One layer for each gate; how many there are, the recurrent weights tell."""
-    whole = Layer(name, "recurrent", stored, stored)
-    if "weight_hr" in name:  # the projection of an LSTM
-        return [whole]
+def _units(name: str, entries) -> int | None:
+    """Of a recurrent layer, which its recurrent weights tell."""
     hidden = _entry_of(entries, name.replace("weight_ih", "weight_hh"))
     projection = _entry_of(entries, name.replace("weight_ih", "weight_hr").replace("weight_hh", "weight_hr"))
-    units = 0 if hidden is None else (projection or hidden).shape[-1]
-    gates = GATES.get(stored[0] // units) if units and stored[0] % units == 0 else None
-    if gates is None:
-        return [replace(whole, note="several layers together: their sizes are not told by the shape")]
-    return _split(whole, gates)
+    return hidden and (projection or hidden).shape[-1]
 
 
 def _entry_of(entries, name: str) -> Entry | None:
@@ -283,5 +228,5 @@ def _tied(entries, found) -> dict:
     groups = {}
     for name, entry in entries.items():
         if name in found and entry.memory is not None:
-            groups.setdefault((entry.memory, entry.shape, entry.dtype), []).append(name)
+            groups.setdefault(entry.memory, []).append(name)
     return {memory: names for memory, names in groups.items() if len(names) > 1}

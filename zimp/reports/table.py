@@ -147,7 +147,8 @@ def report(network, *, density=0.1, jobs=1, progress=False) -> Report:
         raise ValueError(f"{network.name} has no layer to measure ({reasons or 'it is empty'})")
 
     batches = _batches(layers)
-    work = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")(
+    # Named, or else it would be what a surrounding joblib.parallel_config says: a network goes into no other process.
+    work = Parallel(n_jobs=jobs, backend="threading", return_as="generator")(
         delayed(_measure)(network, batch) for batch in batches
     )
     rows, forests = [], []
@@ -194,13 +195,13 @@ def _measure(network, layers: list[Layer]) -> list[tuple[SpanningForest, float, 
     with network.reading() as read:
         for layer in layers:
             try:
-                weights, mask = layer.graph(read)
-                forest, safe = forest_and_safe_density(weights, mask)
+                graph = layer.graph(read)
+                forest, safe = forest_and_safe_density(graph)
             except ValueError as error:
                 raise ValueError(f"{network.name}: {layer.name}: {error}") from None
-            kept = layer.size if mask is None else int(mask.count_nonzero())
+            kept = layer.size if graph.mask is None else int(graph.mask.sum())
             if layer.groups > 1:  # a share of the whole matrix, most of which is no weight
-                kept, safe = weights.nnz, round(safe * math.prod(layer.shape)) / layer.size
+                kept, safe = graph.values.nnz, round(safe * math.prod(layer.shape)) / layer.size
             measured.append((forest, safe, kept))
     return measured
 
