@@ -69,11 +69,16 @@ def test_the_stored_results_hold_every_method_quantity_seed_and_level(name):
 
 
 # Between the kernels that PyTorch has for different processors the numbers of all ten seeds were seen to differ by at
-# most half of this, within these levels: training amplifies the last bit of a sum.
+# most half of this, within these levels: training amplifies the last bit of a sum. Whether H0 is unchanged may hang on
+# one edge, which is allowed for.
 MARGINS = {
-    "test_accuracy": 12 / 360, "kept": 16, "beta0": 4, "tree_kept": 0.09, "dense_tree_kept": 0.09, "h0_unchanged": 0,
-    "safe_density": 0.05,
+    "test_accuracy": 6 / 360, "kept": 8, "beta0": 4, "tree_kept": 0.09, "dense_tree_kept": 0.09, "safe_density": 0.05,
+    "h0_unchanged": 1,
 }  # fmt: skip
+
+
+def convolutions_are_slow(name):
+    return pytest.param(name, marks=[pytest.mark.slow] * (SWEEPS[name].network == "conv"))
 
 
 def assert_a_rerun_agrees(name, levels):
@@ -90,12 +95,12 @@ def assert_a_rerun_agrees(name, levels):
             assert curve == pytest.approx(expected, rel=0, abs=tolerance), f"{method}, {key}"
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * ("conv" in name)) for name in LEVELS])
+@pytest.mark.parametrize("name", [convolutions_are_slow(name) for name in LEVELS])
 def test_a_rerun_of_a_seed_and_a_level_of_each_method_agrees_with_what_is_stored(name):
     assert_a_rerun_agrees(name, levels=1)
 
 
-@pytest.mark.parametrize("name", ONE_SHOTS)
+@pytest.mark.parametrize("name", [convolutions_are_slow(name) for name in ONE_SHOTS])
 def test_a_rerun_of_a_seed_of_each_method_agrees_with_what_is_stored(name):
     assert_a_rerun_agrees(name, levels=SWEEPS[name].levels)
 
@@ -265,7 +270,7 @@ def test_every_backend_gives_what_one_process_gives(methods, backend, jobs):
 
 def test_runs_in_threads_of_one_process_do_not_touch_each_others_random_numbers():
     """Networks begin with numbers of torch's one generator: without taking turns, threads drew each other's."""
-    sweep = replace(TINY, methods=("budget",), levels=0, steps=1, seeds=tuple(range(20)))
+    sweep = replace(TINY, methods=("budget",), levels=0, steps=1, seeds=tuple(range(12)))
     with joblib.parallel_config(backend="threading"):
         in_threads = run(sweep, jobs=4)
     assert in_threads.values == run(sweep).values

@@ -45,6 +45,7 @@ def test_the_network_is_blocked_in_children_of_children(attempt):
     assert re.search(f"NetworkUsed: {REFUSED}$", done.stderr, flags=re.M), done.stderr
 
 
+@pytest.mark.slow
 def test_the_network_is_blocked_in_the_kernels_that_run_the_chapters():
     cell = nbformat.v4.new_code_cell("import socket; " + ATTEMPTS["name"])
     with pytest.raises(CellExecutionError, match=f"NetworkUsed.*{REFUSED}"):
@@ -62,10 +63,12 @@ sys.exit(0 if record.curve("kept").tolist() == [[50200, 40160]] else "not the re
 """
 
 
+@pytest.mark.slow
 def test_every_module_and_a_short_run_do_without_the_network():
     subprocess.run([sys.executable, "-c", RUN], check=True)
 
 
+@pytest.mark.slow
 def test_every_module_and_a_short_run_do_without_the_network_in_a_namespace_of_their_own():
     """The system itself, not Python, holds the network back."""
     isolated = ["unshare", "--map-root-user", "--net"]

@@ -46,6 +46,11 @@ def test_an_edge_below_the_threshold_is_not_there_yet_and_a_pruned_one_is_not_dr
     assert colors(ax).count(plots.COLORS["absent"]) == 3 and len(ax.lines) == 5
 
 
+def test_at_its_own_threshold_an_edge_is_there(ax):
+    plots.bipartite(W, threshold=1.0, ax=ax)
+    assert colors(ax).count(plots.COLORS["absent"]) == 5
+
+
 def test_a_barcode_has_a_bar_for_each_neuron_that_ends_at_its_death(ax):
     plots.barcode(W, ax=ax)
     ends = sorted(line.get_xdata()[1] for line in ax.lines if len(line.get_xdata()) == 2)
@@ -55,7 +60,7 @@ def test_a_barcode_has_a_bar_for_each_neuron_that_ends_at_its_death(ax):
 @pytest.mark.parametrize("columns", [1, 3])
 def test_a_figure_has_its_size_and_axes_without_a_box(columns):
     fig, axes = plots.figure(columns, 6, 2, sharey=True)
-    assert fig.get_size_inches().tolist() == [6, 2] and np.size(axes) == len(fig.axes) == columns
+    assert (fig.get_size_inches().tolist(), fig.dpi) == ([6, 2], 144) and np.size(axes) == len(fig.axes) == columns
     for ax in fig.axes:
         shown = {side for side, spine in ax.spines.items() if spine.get_visible()}
         assert shown == {"left", "bottom"}
@@ -142,6 +147,12 @@ def test_a_union_find_plot_has_a_line_for_each_merger_so_far(ax, threshold):
     assert len(ax.texts) == sum(W.shape)
     for link in links:  # down by one level, from a top to what hangs under it
         assert link.get_ydata()[0] - link.get_ydata()[1] == 1
+
+
+def test_in_a_union_find_plot_the_smaller_piece_hangs_under_the_larger(ax):
+    plots.union_find(W, ax=ax)
+    depths = {text.get_text(): -text.get_position()[1] for text in ax.texts}
+    assert depths == {"$y_{0}$": 0, "$x_{0}$": 1, "$y_{2}$": 1, "$y_{1}$": 1, "$x_{1}$": 2}
 
 
 def test_the_limits_of_layers_stand_at_their_densities_the_first_layer_on_top(ax):

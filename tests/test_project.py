@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,7 @@ def test_every_dependency_has_its_reason_beside_it():
         assert all("#" in line for line in lines if re.search(rf'"{name}[<>=]', line)), requirement.name
 
 
+@cache
 def locked():
     """Of the lock, by name: the requirement and the hashes of its files."""
     blocks = re.findall(r"^(\S+==.*?)((?: \\\n    --hash=\S+)+)$", LOCK, flags=re.M)

@@ -61,9 +61,9 @@ def test_a_picture_carries_its_description_escaped():
 
 
 def test_figures_are_closed_and_the_style_of_others_is_left_alone():
-    before = dict(plt.rcParams)
+    before = plt.get_fignums(), dict(plt.rcParams)
     zimp.explorer(draw, alt, level=[0, 1])
-    assert plt.get_fignums() == [] and dict(plt.rcParams) == before
+    assert (plt.get_fignums(), dict(plt.rcParams)) == before
 
 
 def test_a_display_is_a_still_picture_and_the_widget(monkeypatch):
