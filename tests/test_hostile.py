@@ -198,6 +198,8 @@ with warnings.catch_warnings():  # of torch, about layouts that it may change
 ONES, LAYER = np.ones((3, 4)), lambda: nn.Linear(4, 3)
 IMAGES = zimp.Split(torch.rand(6, 4, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 3)
 KERNELS = np.ones((2, 2, 3, 3))
+
+
 def hold_masks(layer, masks):
     return zimp.hold(zimp.adam(layer.parameters()), layer, masks)
 
