@@ -1,12 +1,19 @@
 """The statements of the theory, one by one: for each a property that holds for any layer, and its numbers.
 
-The twelfth, what topology buys in accuracy, is an experiment and stands in the book.
+The twelfth, what topology buys in accuracy, is an experiment: what the book says of it is compared with the stored
+results. Functions that a page defines are taken from the page.
 """
 
+import ast
 import functools
 import itertools
 import math
+import re
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
 
+import jupytext
 import numpy as np
 import pytest
 import torch
@@ -24,11 +31,26 @@ from reference import (
     pixel_edges,
     present,
 )
+from scipy.stats import ttest_1samp
 from torch import nn
 
 import zimp
+from zimp import plots
+from zimp.lab.experiments import RULES, Results
+from zimp.reports.architectures import ARCHITECTURES
 
 SIZES = st.integers(1, 40)
+BOOK = Path(__file__).parent.parent / "book"
+
+
+@functools.cache
+def functions_of(page):
+    """The functions that a page of the book defines, without running the page."""
+    cells = (cell.source for cell in jupytext.read(BOOK / f"{page}.md").cells if cell.cell_type == "code")
+    found = [node for cell in cells for node in ast.parse(cell).body if isinstance(node, ast.FunctionDef)]
+    namespace = {"np": np, "zimp": zimp}
+    exec(compile(ast.Module(found, []), page, "exec"), namespace)
+    return namespace
 
 
 def all_masks(shape):
@@ -82,6 +104,14 @@ def test_statement_1_of_c_components_a_diagram_has_c_essential_and_the_rest_fini
     assert (births == 0).all() and (deaths[1:] >= deaths[:-1]).all() and (deaths >= 0).all()
     assert np.array_equal(zimp.persistence_diagram(weights, mask, essential=False), diagram[: len(deaths) - c])
     assert zimp.count_components(present(weights, mask)) == c
+
+
+@given(WEIGHTS.filter(np.any))
+def test_statement_1_the_deaths_are_those_of_homology_by_definition(weights):
+    """The reduced boundary matrix knows nothing of trees; ripser and GUDHI join components by union-find as we do."""
+    relative = np.abs(weights) / np.abs(weights).max()
+    deaths = zimp.persistence_diagram(weights, essential=False)[:, 1]
+    assert functions_of("components")["deaths_by_reduction"](relative) == deaths.tolist()
 
 
 # 2. Exactly when pruning preserves H0
@@ -228,6 +258,14 @@ def test_statement_3_the_critical_compression_of_the_views_of_parameters():
     assert size / channel == 32 * 16 * 9 / (32 + 16 - 1)
 
 
+def test_statement_3_a_depthwise_layer_is_its_own_tree_only_with_one_output_a_channel():
+    (size, tree), (twice, tree_of_twice) = (
+        zimp.tree_sizes(nn.Conv2d(16, out, 3, groups=16))["weight"] for out in (16, 32)
+    )
+    assert (size, twice) == (144, 288)
+    assert tree == size and tree_of_twice == 16 * (2 + 9 - 1) < twice
+
+
 @pytest.mark.parametrize("view", ["matrix", "channel"])
 @pytest.mark.parametrize("groups", [1, 2, 4])
 def test_statement_3_groups_are_components_that_are_never_joined(view, groups):
@@ -274,14 +312,22 @@ def test_statement_4_the_tree_of_the_k_heaviest_weights_is_a_prefix_of_the_tree(
 
 
 @given(WEIGHTS, st.data())
-def test_statement_4_the_kept_diagram_is_the_full_one_cut_off_at_the_pruning_threshold(weights, data):
+def test_statement_4_the_first_deaths_stay_and_the_others_become_infinite(weights, data):
     keep = data.draw(st.integers(1, weights.size))
     kept = zimp.magnitude_mask(weights, keep)
     full = zimp.persistence_diagram(weights, essential=False)[:, 1]
     part = zimp.persistence_diagram(weights, kept, essential=False)[:, 1]
     threshold = 1 - np.abs(weights)[kept].min() / (np.abs(weights).max() or 1)
+    assert len(part) == sum(weights.shape) - zimp.count_components(kept)
     assert part.tolist() == full[: len(part)].tolist()
     assert (part <= threshold).all() and (full[len(part) :] >= threshold).all()
+
+
+def test_statement_4_a_threshold_does_not_tell_which_deaths_stay_when_weights_tie():
+    weights = np.ones((2, 2))
+    kept = zimp.magnitude_mask(weights, 1)
+    assert zimp.persistence_diagram(weights)[:, 1].tolist() == [0, 0, 0, np.inf]  # all at the smallest weight kept
+    assert zimp.persistence_diagram(weights, kept)[:, 1].tolist() == [0, np.inf, np.inf, np.inf]
 
 
 # 5. The square-root law
@@ -411,10 +457,41 @@ def test_statement_6_a_random_layer_of_that_density_is_connected_that_often_long
     assert np.median(densities) == pytest.approx(median, rel=0.03)
 
 
-def test_statement_6_the_exponential_form_fails_where_one_side_is_much_the_longer():
-    layers = [np.random.default_rng(seed).random((17, 5000)) for seed in range(40)]
-    exponential = math.log(5000 / math.log(2)) / 17  # where 5000 exp(-17 d) = log 2; the other term is nothing
-    assert np.mean([zimp.safe_density(weights) <= exponential for weights in layers]) > 0.9
+@pytest.mark.parametrize(("m", "n"), [(14, 1000), (17, 5000)])
+def test_statement_6_the_exponential_form_fails_where_one_side_is_much_the_longer(m, n):
+    layers = [np.random.default_rng(seed).random((m, n)) for seed in range(60)]
+    exponential = math.log(n / math.log(2)) / m  # where n exp(-m d) = log 2; the other term is nothing
+    assert np.mean([zimp.safe_density(weights) <= exponential for weights in layers]) > 0.8
+
+
+@pytest.mark.parametrize("n", [12, 50])
+def test_statement_6_the_law_fails_for_a_single_row_which_is_in_pieces_once_a_weight_is_gone(n):
+    mask = np.ones((1, n), dtype=bool)
+    mask[0, 3] = False
+    assert zimp.count_components(mask) == 2
+    assert math.exp(-isolated(1, n, (n - 1) / n)) == pytest.approx(math.exp(-1))
+
+
+@given(st.integers(2, 3000), st.integers(2, 3000), st.floats(0, 8))
+def test_statement_6_n_times_its_logarithm_and_c_edges_leave_few_neurons_isolated(m, n, c):
+    longer = max(m, n)
+    density = longer * (math.log(longer) + c) / (m * n)
+    assert density > 1 or isolated(m, n, density) <= 2 * math.exp(-c) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(("m", "n"), [(60, 60), (100, 300), (2000, 40)])
+def test_statement_6_the_edges_that_the_book_gives_suffice_for_square_layers_and_for_long_ones(m, n):
+    trials, longer = 120, max(m, n)
+    densities = np.array([zimp.safe_density(np.random.default_rng(seed).random((m, n))) for seed in range(trials)])
+
+    def share(edges):
+        return (densities <= edges / (m * n)).mean()
+
+    assert share(longer * (math.log(longer) + 3)) > 0.9 - 4 * math.sqrt(0.09 / trials)
+    if m == n:  # half of (m + n) log (m + n) is in the middle of the window
+        assert 0.15 < share((m + n) * math.log(m + n) / 2) < 0.6
+    if (m, n) == (2000, 40):  # and all of it is not enough for long layers
+        assert share((m + n) * math.log(m + n)) < 0.85
 
 
 @functools.cache
@@ -536,6 +613,42 @@ def test_statement_7_level_after_level_ends_at_a_bare_tree(retrain):
             if retrain:
                 nn.init.normal_(model.weight)
     assert sizes == [168, 118, 83, 58, 41, 31]
+
+
+def chance_of_tree(tree):
+    """The probability that Kruskal's algorithm finds this tree in a layer of independent weights, exactly.
+
+    Whatever it has taken, the next edge is equally likely to be any of those that join two components.
+    """
+    m, n = tree.shape
+    chance = Fraction(0)
+    for order in itertools.permutations(np.argwhere(tree).tolist()):
+        piece, ways = np.arange(m + n), 1
+        for i, j in order:
+            ways *= int((piece[:m, None] != piece[m:]).sum())
+            piece = np.where(piece == piece[i], piece[m + j], piece)
+        chance += Fraction(1, ways)
+    return chance
+
+
+@pytest.mark.parametrize(("m", "n", "uniform"), [(2, 3, True), (3, 3, False)])
+def test_statement_7_the_maximum_tree_of_random_weights_is_not_uniform_from_3x3_on(m, n, uniform):
+    trees = [mask for mask in all_masks((m, n)) if mask.sum() == m + n - 1 and components(mask) == 1]
+    chances = [chance_of_tree(tree) for tree in trees]
+    assert len(trees) == m ** (n - 1) * n ** (m - 1) and sum(chances) == 1
+    assert (len(set(chances)) == 1) == uniform
+
+
+def test_statement_7_chances_of_trees_are_those_of_all_orders_of_the_weights():
+    orders = itertools.permutations(range(1, 7))
+    trees = Counter(zimp.spanning_forest(np.reshape(order, (2, 3))).mask.tobytes() for order in orders)
+    for tree, count in trees.items():
+        assert chance_of_tree(np.frombuffer(tree, dtype=bool).reshape(2, 3)) == Fraction(count, 720)
+
+
+def test_statement_7_the_random_tree_of_the_book_is_a_tree():
+    tree = functions_of("topological_imp")["random_tree"]((4, 5), seed=0)
+    assert tree.sum() == 8 and components(tree) == 1
 
 
 # 8. Stability
@@ -677,6 +790,26 @@ def test_statement_9_the_cut_property_bounds_the_total_persistence(weights, p):
     assert ((1 - heaviest) ** p).sum() - 1e-9 <= total <= sum(weights.shape) - 2 + 1e-9
 
 
+@given(WEIGHTS.filter(np.any), ORDERS, st.sampled_from([1, 1.5, 4]))
+def test_statement_9_with_a_larger_scale_one_end_of_the_heaviest_edge_is_left_out(weights, p, enlarged):
+    scale = enlarged * np.abs(weights).max()
+    total = zimp.neural_persistence(weights, p=p, scale=scale, convention="balwani", normalized=False) ** p
+    relative = np.abs(weights) / scale
+    lengths = (1 - np.concatenate([relative.max(axis=0), relative.max(axis=1)])) ** p
+    assert lengths.sum() - lengths.min() - 1e-9 <= total <= (sum(weights.shape) - 1) + 1e-9
+
+
+def test_statement_9_with_a_larger_scale_the_roots_term_does_not_vanish():
+    total = zimp.neural_persistence([[0.5]], p=1, scale=1.0, convention="balwani", normalized=False)
+    assert total == 0.5 < (1 - 0.5) + (1 - 0.5)
+
+
+@given(WEIGHTS, st.integers(0, 99))
+def test_statement_9_a_shuffle_within_rows_keeps_the_heaviest_edge_of_each_output(weights, seed):
+    mixed = np.random.default_rng(seed).permuted(weights, axis=1)
+    assert np.array_equal(np.abs(mixed).max(axis=1), np.abs(weights).max(axis=1))
+
+
 def test_statement_9_both_bounds_are_attained():
     star, lone_edge = [[1.0, 0.5, 0.25]], [[1.0, 0.0], [0.0, 0.0]]
     options = {"p": 1, "convention": "balwani", "normalized": False}
@@ -789,3 +922,140 @@ def test_statement_11_lenet_needs_398_weights_fewer():
     model = zimp.lenet_300_100()
     assert len(zimp.spanning_forest(*zimp.stitched_graph(zimp.prunable(model).values()))) == 784 + 300 + 100 + 10 - 1
     assert sum(tree for _, tree in zimp.tree_sizes(model).values()) - 1193 == 299 + 99
+
+
+def test_deep_graph_persistence_depends_on_the_scale_which_the_book_says():
+    """The best paths of a network need not have its heaviest weight, so their matrix has another maximum."""
+    page = functions_of("beyond_one_layer")
+    layers = page["standardised"]([gaussian(6, 5), gaussian(4, 6, seed=1)])
+    paths = page["collapse"](*layers)
+    brute = np.max([[np.minimum(layers[1][:, [h]], layers[0][[h], :])] for h in range(6)], axis=0)[0]
+    assert np.array_equal(paths, brute)
+    assert max(layer.max() for layer in layers) == 1 > paths.max()
+    assert zimp.neural_persistence(paths, scale=1.0) > zimp.neural_persistence(paths) + 0.01
+
+
+# 12. What topology buys: what the book concludes from the stored results
+
+
+@functools.cache
+def stored(name):
+    return Results.load(BOOK / "results" / f"{name}.json")
+
+
+def p_value(difference):
+    return ttest_1samp(difference, 0).pvalue
+
+
+def holm(p_values):
+    """Corrected p-values, in the order given."""
+    order = np.argsort(p_values)
+    corrected = np.empty(len(order))
+    corrected[order] = np.maximum.accumulate(np.arange(len(order), 0, -1) * np.array(p_values)[order])
+    return corrected
+
+
+def test_holms_correction_on_the_numbers_of_a_textbook():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+SIX_LAYERS = [
+    ("mlp", "fc1.weight", 300, 64), ("mlp", "fc2.weight", 100, 300), ("mlp", "output.weight", 10, 100),
+    ("conv", "conv1.weight", 16, 9), ("conv", "conv2.weight", 32, 144), ("conv", "output.weight", 10, 128),
+]  # fmt: skip
+
+
+def test_statement_12_which_layer_loses_its_tree_clearly_early_depends_on_the_comparison():
+    """So the book names none."""
+    to_chance, to_shuffle = [], []
+    for network, name, m, n in SIX_LAYERS:
+        trained, shuffled = (
+            stored(f"one_shot_{network}").curve(kind, "safe_density", name)[:, 0] for kind in ("trained", "shuffled")
+        )
+        rng = np.random.default_rng(0)
+        to_chance.append(p_value(trained - np.mean([zimp.safe_density(rng.random((m, n))) for _ in range(600)])))
+        to_shuffle.append(p_value(trained - shuffled))
+        assert (trained - shuffled).mean() > 0
+    assert np.flatnonzero(holm(to_shuffle) < 0.05).tolist() == [5]
+    assert holm(to_chance)[1] < 0.06 and holm(to_chance)[5] > 0.05
+
+
+@pytest.mark.parametrize(("network", "sign", "levels"), [("mlp", -1, range(9, 15)), ("conv", 1, range(7, 16))])
+def test_statement_12_the_output_layers_fall_apart_unlike_random_ones_in_opposite_directions(network, sign, levels):
+    imp, chance = (stored(f"levels_{network}").curve(m, "beta0", "output.weight") for m in ("magnitude", "random"))
+    mean, half = plots.interval(imp - chance)
+    clear = np.flatnonzero(np.abs(mean) > half)
+    assert clear.tolist() == list(levels) and (sign * mean[clear] > 0).all()
+
+
+def test_statement_12_the_controls_of_topological_pruning_by_four_and_by_thirty_comparisons():
+    ends, every = {}, {}
+    for network in ("mlp", "conv"):
+        results = stored(f"levels_{network}")
+        ours = results.curve("topological", "test_accuracy")
+        last = ours.shape[1] - 1
+        for method, level in itertools.product(set(RULES) - {"topological"}, (last // 2, 3 * last // 4, last)):
+            difference = (ours - results.curve(method, "test_accuracy"))[:, level]
+            every[network, method, level] = p_value(difference)
+            if level == last and method in ("budget", "random_tree"):
+                ends[network, method, level] = every[network, method, level]
+            mean, half = plots.interval(difference)
+            if method == "budget":  # the margin within which magnitude alone is as accurate, before the trees are bare
+                assert mean < -half if level == last else mean + half < 0.005
+            if (network, method, level) == ("mlp", "random_tree", last):
+                assert mean - half < -0.03 and 0 < mean + half < 0.01  # room for a large loss, hardly any for a gain
+    assert len(every) == 30
+    four, thirty = dict(zip(ends, holm(list(ends.values())))), dict(zip(every, holm(list(every.values()))))
+    conv = next(key for key in ends if key[:2] == ("conv", "budget"))
+    assert four[conv] == pytest.approx(0.018, abs=5e-4) and thirty[conv] == pytest.approx(0.11, abs=5e-3)
+    mlp = next(key for key in ends if key[:2] == ("mlp", "budget"))
+    assert four[mlp] < thirty[mlp] < 0.05
+
+
+@given(st.integers(2, 12), st.integers(0, 99))
+def test_pairing_removes_what_the_results_have_in_common(seeds, seed):
+    x, y = np.random.default_rng(seed).normal(size=(2, seeds))
+    r, s_x, s_y = np.corrcoef(x, y)[0, 1], x.std(ddof=1), y.std(ddof=1)
+    assert (x - y).var(ddof=1) == pytest.approx(s_x**2 + s_y**2 - 2 * r * s_x * s_y)
+
+
+# What the pages say besides
+
+
+def test_a_hidden_neuron_without_incoming_weights_does_not_spoil_the_normal_form():
+    normal_form = functions_of("layer_graph")["normal_form"]
+    first, second = np.array([[0.0, 0.0], [2.0, -4.0]]), np.array([[3.0, 5.0]])
+    one, other = normal_form(first, second)
+    assert one.tolist() == [[0, 0], [0.5, -1]] and other.tolist() == [[3, 20]]
+
+
+def pages():
+    return {file.name: file.read_text(encoding="utf-8") for file in BOOK.glob("*.md")}
+
+
+def test_every_picture_of_a_mask_has_outputs_as_rows():
+    assert not [name for name, text in pages().items() if re.search(r"plots\.masks\([^)]*\.T\b", text)]
+
+
+def test_every_source_has_an_entry_and_every_entry_is_a_source():
+    entries = re.findall(r"^@\w+\{(\w+),", (BOOK / "references.bib").read_text(encoding="utf-8"), flags=re.M)
+    cited = {key.strip() for text in pages().values() for keys in re.findall(r"\{cite\}`([^`]+)`", text)
+             for key in keys.split(",")}  # fmt: skip
+    assert len(entries) == len(set(entries)) and set(entries) == cited
+    for architecture in ARCHITECTURES.values():
+        for author, year in re.findall(r"(\w+)(?: et al\.| & \w+) (\d{4})", architecture.source):
+            assert [key for key in entries if key.startswith(author.lower() + year)], architecture.source
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "in_their_table"),
+    [("LeNet-300-100", 266_200, 266e3), ("Conv-2", 4_300_992, 4.3e6), ("Conv-4", 2_425_024, 2.4e6)],
+)
+def test_the_networks_of_frankle_and_carbin_have_the_weights_of_their_table(name, count, in_their_table):
+    assert sum(size for size, _ in zimp.tree_sizes(ARCHITECTURES[name].on_meta()).values()) == count
+    assert count == pytest.approx(in_their_table, rel=0.02)
+
+
+def test_all_but_conv_6_as_the_book_says():
+    assert sum(size for size, _ in zimp.tree_sizes(ARCHITECTURES["Conv-6"].on_meta()).values()) == 2_261_184
+    assert "the table says 1.7M" in pages()["critical_compression.md"]
