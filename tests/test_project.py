@@ -224,6 +224,26 @@ def test_every_public_name_is_there_and_has_a_docstring():
         zimp.spaning_forest  # noqa: B018
 
 
+def test_the_page_of_the_package_has_every_module_in_order_and_every_public_name_once():
+    """Beside them it may show more of a module, by its full name."""
+    import zimp
+
+    page = (ROOT / "book" / "api.md").read_text(encoding="utf-8")
+    shown = {}  # by module
+    for kind, name in re.findall(r"^\.\. auto(\w+):: (?:zimp\b\.?)?(.*)$", page, flags=re.M):
+        if kind == "module":
+            shown[name] = []
+        else:
+            list(shown.values())[-1].append(name)
+    floors = [""] + [floor for floor in shown if any(module.startswith(f"{floor}.") for module in zimp.MODULES)]
+    assert {"lab", "reports"} < {*floors} and not any(shown.pop(floor) for floor in floors)
+    assert list(shown) == list(zimp.MODULES)
+    for module, names in zimp.MODULES.items():
+        more = [name for name in shown[module] if name.startswith(f"{module}.")]
+        assert sorted(shown[module]) == sorted([*names, *more]) and len({*more}) == len(more), module
+    assert re.findall(r"^### `(.*)`:", page, flags=re.M) == [module.rpartition(".")[2] for module in zimp.MODULES]
+
+
 def test_modules_import_only_those_below_them():
     """The order of the design; a module may import those before it."""
     import zimp
