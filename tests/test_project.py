@@ -143,6 +143,23 @@ def test_readme_links_lead_to_files():
         assert (ROOT / target).exists(), target
 
 
+def test_the_python_of_the_readme_runs_down_to_the_bare_trees_and_says_what_it_gives(seeded):
+    alone, loop = re.findall(r"```python\n(.*?)```", README, flags=re.S)
+    names = {}
+    exec(alone, names)
+    zimp, layer = names["zimp"], names["torch"].nn.Linear(784, 300)
+    assert f"# {zimp.critical_compression(300, 784):.2f}:" in alone
+    diagram = zimp.persistence_diagram(layer.weight)
+    assert f"{len(diagram)} neurons, {sum(diagram[:, 1] < 2)} deaths" in alone
+    assert names["layer"].weight_mask.sum() == round(0.1 * 235_200)
+    exec(loop, names)
+    for name, (_, tree) in names["trees"].items():
+        facts = {"kept": tree, "beta0": 1, "isolated": 0, "tree_kept": 1.0, "h0_unchanged": True}
+        assert names["facts"][name] == facts
+        assert int(zimp.prunable(names["model"])[name].count_nonzero()) == tree
+    assert f"# {names['facts']['fc1.weight']}" in loop
+
+
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda workflow: workflow.name)
 def test_workflows_run_actions_of_a_fixed_commit(workflow):
     """A tag can be moved to other code; it stands beside the hash for those who read."""
