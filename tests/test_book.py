@@ -1,7 +1,10 @@
 """The sources of the book, and the pages that are built from them. What needs a browser is in test_browser.py."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -9,6 +12,8 @@ from urllib.parse import unquote, urlsplit
 import jupytext
 import pytest
 import yaml
+
+from zimp.lab.record import FIXED
 
 BOOK = Path(__file__).parent.parent / "book"
 TOC = yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))
@@ -145,3 +150,16 @@ def test_binder_buttons_open_the_very_file(site):
         links = Page(site / f"{chapter}.html").links
         binder = [link for link in links if link.startswith("https://mybinder.org/")]
         assert binder and all(unquote(link).endswith(f"lab/tree/book/{chapter}.md") for link in binder)
+
+
+def test_the_build_sets_the_kernels_with_which_notebooks_compute():
+    """Numbers of a page were those of the processor on which it was built."""
+    config = yaml.safe_load((BOOK / "_config.yml").read_text(encoding="utf-8"))["sphinx"]
+    assert config["local_extensions"] == {"fixed_kernels": "_ext/"}
+    assert config["config"]["extensions"][0] == "fixed_kernels"  # the list replaces Jupyter Book's, and ours with it
+    code = "import os, fixed_kernels; print(*(os.environ[name] for name in fixed_kernels.FIXED))"
+    environment = {name: value for name, value in os.environ.items() if name not in FIXED} | {"MKL_CBWR": "COMPATIBLE"}
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=BOOK / "_ext", env=environment, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split() == ["avx2", "COMPATIBLE", "AVX2"]  # what the caller has set stays

@@ -1,8 +1,11 @@
 """What stands in several files is the same in all of them."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -282,3 +285,43 @@ def test_the_floors_use_only_those_below_them():
 
     floors = [module.rpartition(".")[0] for module in zimp.MODULES]
     assert list(dict.fromkeys(floors)) == ["", "lab", "reports"] and floors == sorted(floors)
+
+
+@pytest.mark.slow
+def test_a_wheel_has_all_modules_and_its_command_runs(tmp_path):
+    """In an environment that has what zimp needs, but not this checkout."""
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    source = tmp_path / "source"
+    shutil.copytree(ROOT / "zimp", source / "zimp", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    build = [
+        *pip,
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "--wheel-dir",
+        str(tmp_path),
+        str(source),
+    ]
+    subprocess.run(build, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "env")], check=True)
+    paths = {"base": str(tmp_path / "env"), "platbase": str(tmp_path / "env")}
+    packages = sysconfig.get_path("purelib", vars=paths)
+    subprocess.run([*pip, "install", "--no-deps", "--no-index", "--target", packages, str(wheel)], check=True)
+    libraries = Path(packages) / "libraries.pth"  # after zimp itself, which the environment has of its own
+    libraries.write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    python = Path(sysconfig.get_path("scripts", vars=paths)) / Path(sys.executable).name
+    code = (
+        "import importlib, zimp\n"
+        "for module in zimp.MODULES: importlib.import_module('zimp.' + module)\n"
+        "for name in zimp.__all__: getattr(zimp, name)\n"
+        "print(zimp.__file__)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    settings = {"cwd": tmp_path, "env": environment, "check": True, "capture_output": True, "text": True}
+    assert subprocess.run([python, "-c", code], **settings).stdout.startswith(packages)
+    said = subprocess.run([python, "-m", "zimp", "report", "--help"], **settings).stdout
+    assert "how far it can be pruned" in said

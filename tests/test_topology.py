@@ -2,6 +2,7 @@ import dataclasses
 import itertools
 import subprocess
 import sys
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -380,3 +381,63 @@ def test_scale_thresholds_and_order_may_be_tensors_and_numpy_numbers():
     assert type(value) is float and value == zimp.neural_persistence(layer)
     thresholds = torch.tensor([1.0, 0.5, 0.25], requires_grad=True)
     assert zimp.betti_curve(layer, thresholds.bfloat16()).tolist() == [3, 1, 1]
+
+
+# Overlap of trees
+
+
+def spanning_forests_of(mask):
+    """All spanning forests of a graph, as masks."""
+    edges, size = np.argwhere(mask), sum(mask.shape) - zimp.count_components(mask)
+    for chosen in combinations(edges, size):
+        forest = np.zeros(mask.shape, dtype=bool)
+        if chosen:
+            forest[tuple(np.transpose(chosen))] = True
+        if sum(mask.shape) - zimp.count_components(forest) == size:
+            yield forest
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (2, 2), (3, 2), (2, 4), (3, 3)])
+@pytest.mark.parametrize("density", [0.5, 0.8, 1.0])
+def test_the_chance_of_an_overlap_is_that_of_a_uniform_spanning_forest(shape, density):
+    """Counted over all forests of small graphs, in pieces or not."""
+    rng = np.random.default_rng(sum(shape))
+    for _ in range(4):
+        mask = rng.random(shape) < density
+        share = np.mean(list(spanning_forests_of(mask)), axis=0)
+        a, b = (zimp.spanning_forest(rng.normal(size=shape), mask) for _ in range(2))
+        overlap = zimp.tree_overlap(a, b, mask)
+        assert overlap.chance == pytest.approx(share[b.rows, b.cols].mean() if len(b) else 1)
+        assert overlap.share == (np.mean(b.mask[a.mask]) if len(a) else 1)
+        if overlap.chance < 1 - 1e-9:
+            assert overlap.corrected == pytest.approx((overlap.share - overlap.chance) / (1 - overlap.chance))
+        else:
+            assert np.isnan(overlap.corrected)
+
+
+@pytest.mark.parametrize("shape", [(40, 7), (7, 40), (30, 30)])
+def test_without_a_mask_all_edges_are_as_likely(shape):
+    rng = np.random.default_rng(0)
+    a, b = (zimp.spanning_forest(rng.normal(size=shape)) for _ in range(2))
+    given, whole = zimp.tree_overlap(a, b), zimp.tree_overlap(a, b, np.ones(shape))
+    assert given == pytest.approx(whole) and given.chance == (sum(shape) - 1) / (shape[0] * shape[1])
+    assert zimp.tree_overlap(a, a) == (1, given.chance, 1)
+
+
+def test_random_trees_overlap_as_by_chance():
+    """Of independent weights: 0 after the correction, on the average."""
+    rng = np.random.default_rng(0)
+    pairs = [[zimp.spanning_forest(rng.normal(size=(6, 9))) for _ in range(2)] for _ in range(300)]
+    shares = [zimp.tree_overlap(*pair).share for pair in pairs]
+    chance = zimp.tree_overlap(*pairs[0]).chance
+    assert abs(np.mean(shares) - chance) < 4 * np.std(shares) / np.sqrt(len(shares))
+
+
+def test_forests_that_cannot_overlap_are_refused():
+    a, b = zimp.spanning_forest(np.ones((2, 3))), zimp.spanning_forest(np.ones((3, 2)))
+    with pytest.raises(ValueError, match=r"a is of a layer of shape \(2, 3\), b of \(3, 2\); only"):
+        zimp.tree_overlap(a, b)
+    with pytest.raises(ValueError, match="b is a ndarray, not a zimp.SpanningForest; give spanning_forest"):
+        zimp.tree_overlap(a, np.ones((2, 3)))
+    with pytest.raises(ValueError, match="a has edges that are not in the mask; were they grown in another graph"):
+        zimp.tree_overlap(a, a, np.eye(2, 3))

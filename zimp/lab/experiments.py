@@ -354,8 +354,8 @@ def _run_share(work, sweep, share, folder) -> tuple[float, list[dict[str, list]]
     """The seconds and the curves of a share of the runs, done now if they are not in the folder.
 
     It is done on one thread, with no other share in this process at the same time. Small networks leave a second thread
-    waiting, and the order of sums does not depend on how many there are. But that number and the random numbers with
-    which networks begin belong to the process, so its threads have to take turns.
+    waiting, and sums come in another order with it. But the number of threads and the random numbers with which
+    networks begin belong to the process, so its threads have to take turns.
     """
     (method, seed), *others = share
     at_work = folder and Path(folder) / (f"{method}-together" if others else f"{method}-{seed}")

@@ -191,8 +191,9 @@ def iterative_magnitude_pruning(
             done = run.resume(replicates, plan.last, record)
             bar.update(len(record.rows) - bar.n)
             for level in range(done + 1, plan.last + 1):
-                for one in replicates if level > 0 else ():
-                    one.prune(level)
+                if level > 0:
+                    for one in replicates:
+                        one.prune(level)
                 for one, loss in zip(replicates, plan.train(replicates, level)):
                     row = one.row(level, loss, plan.data)
                     record.rows.append(row)
