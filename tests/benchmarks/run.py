@@ -17,26 +17,20 @@ from pathlib import Path
 import checkpoint
 import forest
 import runs
+import start
+
+from zimp.lab.record import machine
 
 RESULTS = Path(__file__).parent.parent.parent / "book" / "results" / "benchmarks.json"
-PARTS = {"forest": forest, "runs": runs, "checkpoint": checkpoint}
+PARTS = {"forest": forest, "runs": runs, "checkpoint": checkpoint, "start": start}
 LIBRARIES = ("zimp", "numpy", "scipy", "torch", "ripser", "gudhi", "giotto-ph", "igraph", "networkx", "safetensors")
-
-
-def processor():
-    """The name of the processor, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def made():
     return {
         "by": "python tests/benchmarks/run.py",
         "date": date.today().isoformat(),
-        "processor": processor(),
+        "processor": machine()["processor"],
         "cores": os.cpu_count(),
         "system": platform.system(),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},

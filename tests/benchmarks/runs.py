@@ -190,9 +190,9 @@ def _images(size) -> zimp.Split:
 
 
 if __name__ == "__main__":
-    from run import processor
+    from zimp.lab.record import machine
 
-    print(f"{processor()}, torch {torch.__version__}")
+    print(f"{machine()['processor']}, torch {torch.__version__}")
     measured = bare()
     for (key, seconds), (_, ratio, _, bound) in zip(measured.items(), bare_goals(measured)):
         faster = SEEDS * seconds["one_seed"] / seconds["together"]
