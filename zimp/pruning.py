@@ -4,8 +4,8 @@ Every criterion is a score for each weight; the mask keeps the weights of the hi
 for, the first in row-major order among equals. The topological score is the magnitude, and infinity on the tree.
 
 The masks of a network, wherever they come from, are a dict from the names of its :func:`zimp.prunable` weights to
-boolean tensors: :func:`prune` chooses the next ones, :func:`apply_masks` sets what is pruned to zero, :func:`masks_of`
-reads them off zeros, and :func:`mask_facts` says what they do to each layer's H0.
+boolean tensors: :func:`zimp.prune` chooses the next ones, :func:`zimp.apply_masks` sets what is pruned to zero,
+:func:`zimp.masks_of` reads them off zeros, and :func:`zimp.mask_facts` says what they do to each layer's H0.
 """
 
 from __future__ import annotations
