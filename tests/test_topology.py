@@ -337,6 +337,12 @@ def test_the_betti_curve_counts_the_components_of_each_superlevel_graph(layer, t
     assert zimp.betti_curve(weights, thresholds, mask).tolist() == expected
 
 
+def test_a_threshold_is_compared_with_the_weight_in_the_given_unit_and_not_the_other_way_round():
+    """The product of the threshold and the scale may be rounded up, here to more than 7."""
+    assert 7 / 25 * 25 > 7
+    assert zimp.betti_curve([[7.0]], [7 / 25, np.nextafter(7 / 25, 1)], scale=25).tolist() == [1, 2]
+
+
 def test_a_betti_curve_has_the_shape_of_its_thresholds():
     weights, grid = gaussian(4, 5), np.linspace(0, 1, 6).reshape(2, 3)
     curve = zimp.betti_curve(weights, grid)
@@ -380,3 +386,32 @@ def test_scale_thresholds_and_order_may_be_tensors_and_numpy_numbers():
     assert type(value) is float and value == zimp.neural_persistence(layer)
     thresholds = torch.tensor([1.0, 0.5, 0.25], requires_grad=True)
     assert zimp.betti_curve(layer, thresholds.bfloat16()).tolist() == [3, 1, 1]
+
+
+# How far two forests agree
+
+OVERLAPPING = {
+    "wide": [[1, 1, 0, 1], [1, 1, 1, 0]],
+    "tall": [[1, 1], [1, 0], [1, 1], [0, 1]],
+    "two pieces": [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 0]],
+    "neurons without edges": [[1, 1, 0], [0, 0, 0], [1, 1, 0]],
+    "all edges": [[1, 1, 1], [1, 1, 1]],
+}
+
+
+@pytest.mark.parametrize("mask", OVERLAPPING.values(), ids=OVERLAPPING)
+def test_the_overlap_by_chance_is_that_of_all_spanning_forests_listed(mask):
+    mask = np.array(mask, dtype=bool)
+    a, b = (zimp.spanning_forest(np.random.default_rng(seed).normal(size=mask.shape), mask) for seed in (0, 1))
+    forests = []
+    for edges in itertools.combinations(np.argwhere(mask).tolist(), len(a)):
+        forest = np.zeros_like(mask)
+        forest[tuple(zip(*edges))] = True
+        if components(forest) == a.n_components:
+            forests.append(forest)
+    chance = np.mean([(forest & b.mask).sum() / len(b) for forest in forests])
+    share = (a.mask & b.mask).sum() / len(a)
+    expected = pytest.approx((share, chance, (share - chance) / (1 - chance)), abs=1e-12)
+    assert zimp.tree_overlap(a, b, mask) == expected
+    if mask.all():
+        assert zimp.tree_overlap(a, b) == expected
