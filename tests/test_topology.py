@@ -415,3 +415,10 @@ def test_the_overlap_by_chance_is_that_of_all_spanning_forests_listed(mask):
     assert zimp.tree_overlap(a, b, mask) == expected
     if mask.all():
         assert zimp.tree_overlap(a, b) == expected
+
+
+def test_the_overlap_is_the_share_of_the_first_forest():
+    whole, part = zimp.spanning_forest([[3.0, 2.0], [1.0, 0.5]]), zimp.spanning_forest(np.eye(2), np.eye(2))
+    none = zimp.spanning_forest(np.eye(2), np.zeros((2, 2)))
+    assert zimp.tree_overlap(whole, part).share == 1 / 3 and zimp.tree_overlap(part, whole).share == 1 / 2
+    assert zimp.tree_overlap(none, whole).share == 1 and zimp.tree_overlap(whole, none).share == 0
