@@ -93,6 +93,7 @@ TAKES_WEIGHTS = {
 }
 BAD_LAYERS = {
     "NaN": (([[1.0, NAN]],), r"weights\[0, 1\] is nan; all weights must be finite. Did the training diverge\?"),
+    "NaN under a mask": (([[1.0, NAN]], [[True, False]]), r"weights\[0, 1\] is nan; all weights must be finite"),
     "infinite": ((torch.tensor([[1.0], [-INF]]),), r"weights\[1, 0\] is -inf; all weights must be finite"),
     "no outputs": ((np.ones((0, 3)),), r"shape \(0, 3\); a layer "),
     "no inputs": ((np.ones((3, 0)),), r"shape \(3, 0\); a layer "),
@@ -513,6 +514,7 @@ BAD = {
     ),
     # models, training
     "no classes": (lambda: zimp.lenet_300_100(64, 0), "classes=0 is not positive; a layer has at least one output"),
+    "no hidden units": (lambda: zimp.small_mlp(64, hidden=0), "hidden=0 is not positive; a layer has at least one"),
     "features in a shape": (lambda: zimp.lenet_300_100((8, 8)), re.escape("in_features=(8, 8) is not a whole number")),
     "negative channels": (lambda: zimp.small_conv(-1), "channels=-1 is not positive"),
     "an image too small": (lambda: zimp.small_conv(1, 3), "size=3 is below 4; pooled twice, nothing is left of the"),
@@ -661,6 +663,10 @@ BAD = {
         lambda: zimp.Record({}, {}, [{"seed": 0, "layers": {}}]).curve("loss"),
         r"the record holds no 'loss'; see help\(zimp.Record\)",
     ),
+    "a curve of seeds of unequal length": (
+        lambda: zimp.Record({}, {}, [{"seed": seed} for seed in (0, 0, 0, 1)]).curve("seed"),
+        "the run stopped before its seeds had equally many levels; read the record's `rows`",
+    ),
     "a layer that is not recorded": (
         lambda: zimp.Record({}, {}, [{"seed": 0, "layers": {}}]).curve("kept", "fc9.weight"),
         "the record holds no 'fc9.weight'",
@@ -684,6 +690,15 @@ def test_a_file_that_is_no_record_is_refused(content, tmp_path):
     path = tmp_path / "notes.json"
     path.write_text(content)
     with pytest.raises(ValueError, match="notes.json holds no record of a run"):
+        zimp.Record.load(path)
+
+
+def test_a_record_with_a_part_too_many_is_refused(tmp_path):
+    path = tmp_path / "notes.json"
+    path.write_text('{"config": {}, "versions": {}, "rows": [], "x": 1}')
+    with pytest.raises(
+        ValueError, match=r"notes.json holds no record of a run \(it has not the parts config, versions"
+    ):
         zimp.Record.load(path)
 
 

@@ -325,6 +325,8 @@ TRUTHS = {
     "seed": lambda: zimp.train(nn.Linear(64, 10), None, zimp.load_data().train, steps=1, seed=False),
     "m": lambda: zimp.critical_compression(True, 3),
     "probability": lambda: zimp.connectivity_density(3, 4, np.True_),
+    "scale": lambda: zimp.persistence_diagram([[0.5]], scale=np.True_),
+    "a tensor": lambda: zimp.critical_compression(torch.tensor(True), 3),
 }
 
 

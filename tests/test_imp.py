@@ -98,6 +98,13 @@ def test_training_changes_the_parameters_in_place(digits):
     assert not any(map(torch.equal, before, weights.values()))
 
 
+def test_a_network_in_evaluation_mode_is_trained_in_training_mode(digits):
+    model = with_norm_and_dropout().eval()
+    zimp.train(model, None, digits.train, steps=2, seed=0)
+    assert model.training and all(layer.training for layer in model)
+    assert model[2].num_batches_tracked == 2
+
+
 def test_training_goes_down_the_gradient_of_the_cross_entropy_batch_by_batch(digits):
     torch.manual_seed(0)
     model, by_hand = tiny(), tiny()
@@ -563,6 +570,19 @@ def test_accuracy_leaves_the_mode_of_the_network_as_it_was(digits):
     for training in (True, False):
         zimp.accuracy(model.train(training), digits.test)
         assert model.training is training
+
+
+def test_accuracy_leaves_a_frozen_layer_frozen_and_the_modes_whatever_the_network_raises(digits):
+    """A norm that was in evaluation mode, for fine-tuning, came back in training mode."""
+    model = nn.Sequential(with_norm_and_dropout(), nn.Identity())
+    model[0][2].eval()
+    modes = [layer.training for layer in model.modules()]
+    assert 0 < sum(modes) < len(modes)
+    zimp.accuracy(model, digits.test)
+    assert [layer.training for layer in model.modules()] == modes
+    with pytest.raises(RuntimeError):
+        zimp.accuracy(model, zimp.Split(digits.test.x[:, :, 1:], digits.test.y))
+    assert [layer.training for layer in model.modules()] == modes
 
 
 def test_training_takes_numpy_masks_and_masks_of_zeros_and_ones(digits):

@@ -243,6 +243,16 @@ def test_the_spatial_tree_sizes_of_a_network_are_those_of_the_graphs_themselves(
     assert [*sizes.values()] == found
 
 
+@pytest.mark.parametrize(("stride", "dilation", "pixels"), [(1, 1, (7, 6)), (3, 1, (15, 12)), (2, 3, (15, 13))])
+def test_a_transposed_convolution_has_the_pixels_of_the_image_that_it_makes(stride, dilation, pixels):
+    model = nn.ConvTranspose2d(2, 3, 3, stride=stride, dilation=dilation)
+    assert model(torch.zeros(1, 2, 5, 4)).shape[2:] == pixels
+    graph = zimp.layer_graph(model.weight[:1], view="spatial", input_size=pixels, stride=stride, dilation=dilation)
+    assert graph.weights.shape[0] == 20
+    sizes = zimp.tree_sizes(model, view="spatial", input_size=(2, 5, 4))
+    assert sizes == {"weight": (graph.weights.nnz, len(zimp.spanning_forest(*graph)))}
+
+
 def hooks(model):
     return sum(len(module._forward_pre_hooks) + len(module._forward_hooks) for module in model.modules())
 

@@ -159,12 +159,30 @@ def test_masks_that_do_not_fit_are_refused_and_nothing_is_changed(door, masks, m
 # masks and facts
 
 
+def with_weights(weights):
+    weights = torch.tensor(weights)
+    layer = nn.Linear(*weights.T.shape)
+    layer.weight.data.copy_(weights)
+    return layer
+
+
 def test_masks_are_applied_and_read_back(seeded):
     model = Residual()
     masks = zimp.prune(model, rate=0.7, scope="global")
     zimp.apply_masks(model, masks)
     read = zimp.masks_of(model)
     assert read.keys() == masks.keys() and all(torch.equal(read[name], mask) for name, mask in masks.items())
+
+
+def test_a_pruned_weight_that_is_not_finite_becomes_zero_too():
+    layer = with_weights([[math.nan, 1.0], [-math.inf, -2.0]])
+    zimp.apply_masks(layer, {"weight": np.array([[0, 1], [0, 1]])})
+    assert layer.weight.tolist() == [[0, 1], [0, -2]]
+
+
+def test_a_weight_counts_as_pruned_at_zero_only():
+    layer = with_weights([[1e-38, 0.0], [-0.0, -1e-45]])
+    assert zimp.masks_of(layer)["weight"].tolist() == [[True, False], [False, True]]
 
 
 def test_facts_are_those_of_the_forests_themselves(seeded):
@@ -192,6 +210,16 @@ def test_facts_of_groups_count_each_group(seeded):
     mask[5] = False  # one output of the second group
     (facts,) = zimp.mask_facts(conv, {"weight": mask}).values()
     assert (facts["beta0"], facts["isolated"], facts["kept"]) == (3, 1, 7 * 18) and not facts["h0_unchanged"]
+    mask[4:, 1] = False  # nine inputs of the second group, but of the first one none
+    (facts,) = zimp.mask_facts(conv, {"weight": mask}).values()
+    assert (facts["beta0"], facts["isolated"]) == (12, 10)
+
+
+def test_h0_in_another_unit_is_another_h0():
+    """The trees weigh 8, 4, 2 and 4, 2, 1: in units of their own largest weights they are the same."""
+    layer = with_weights([[8.0, 4.0], [2.0, 1.0]])
+    (facts,) = zimp.mask_facts(layer, {"weight": np.array([[0, 1], [1, 1]])}).values()
+    assert facts["beta0"] == 1 and not facts["h0_unchanged"]
 
 
 def test_a_record_holds_the_facts_of_its_masks(digits):
@@ -278,6 +306,21 @@ def test_a_training_function_that_does_the_same_gives_the_same_record(digits, re
     own = zimp.iterative_magnitude_pruning(network, digits, train=own_training, **arguments)
     assert own.rows == zimp.iterative_magnitude_pruning(network, digits, **arguments).rows
     assert own.config["train"] == "own_training" and "optimizer" not in own.config
+
+
+def test_a_training_function_may_use_one_optimizer_for_all_levels(digits):
+    """The masks of a level are let go at its end, or else those of the next could not be held."""
+    optimizers = []
+
+    def train(model, masks, split, *, start, steps, seed, hold):
+        if not optimizers:
+            optimizers.append(torch.optim.SGD(model.parameters(), lr=0.1))
+        hold(optimizers[0])
+        return 0.5
+
+    record = zimp.iterative_magnitude_pruning(network, digits, levels=2, train=train, progress=False)
+    assert record.curve("level").tolist() == [[0, 1, 2]]
+    assert not optimizers[0]._optimizer_step_post_hooks
 
 
 def test_a_training_function_is_stopped_where_the_run_rewinds_to(digits, tmp_path):

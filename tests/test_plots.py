@@ -57,6 +57,13 @@ def test_a_barcode_has_a_bar_for_each_neuron_that_ends_at_its_death(ax):
     assert ends[:4] == pytest.approx(zimp.persistence_diagram(W)[:4, 1]) and len(ends) == 5
 
 
+@pytest.mark.parametrize(("threshold", "pale"), [(0.76, 1), (0.75, 2), (0.5, 3)])
+def test_a_bar_that_ends_at_the_threshold_is_over(ax, threshold, pale):
+    plots.barcode([[1.0, -0.5], [0.25, 0.75]], threshold=threshold, ax=ax)
+    bars = [line.get_alpha() for line in ax.lines if line.get_linewidth() == 4]
+    assert bars == [0.35] * pale + [1] * (4 - pale)
+
+
 @pytest.mark.parametrize("columns", [1, 3])
 def test_a_figure_has_its_size_and_axes_without_a_box(columns):
     fig, axes = plots.figure(columns, 6, 2, sharey=True)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -241,6 +242,8 @@ def test_groups_are_graphs_of_their_own(groups, transposed):
         zimp.safe_density(*graph) * math.prod(graph.weights.shape)
     )
     assert (row["outputs"], row["inputs"]) == (graph.weights.shape[::-1] if transposed else graph.weights.shape)
+    m, n = row["outputs"] // groups, row["inputs"] // groups
+    assert row["iid_density"] == zimp.connectivity_density(m, n, 0.5 ** (1 / groups))  # all groups at once
     if not transposed:
         assert zimp.tree_sizes(layer) == {"weight": (row["weights"], row["tree"])}
 
@@ -275,6 +278,15 @@ def test_a_pruned_layer_is_measured_as_its_mask_leaves_it():
     assert "in pieces already" in report.table()
     torch_prune.remove(layer, "weight")
     assert "needs weights that are zero" in zimp.report(layer).table()
+
+
+def test_in_the_totals_a_layer_in_pieces_counts_by_the_edges_of_its_forest():
+    torch.manual_seed(0)
+    pieces = torch_prune.l1_unstructured(nn.Linear(20, 20), "weight", amount=0.97)
+    report = zimp.report(nn.Sequential(pieces, nn.Linear(20, 20)))
+    edges = 40 - zimp.count_components(pieces.weight_mask)
+    assert [row["retention"] for row in report.rows] == [1, 12 / 39] and edges <= 12  # of 40 weights at least 12
+    assert report.totals["retention"] == pytest.approx((edges + 12) / (edges + 39), rel=1e-12)
 
 
 def test_a_layer_with_nothing_left_and_one_of_zeros_have_a_row():
@@ -744,6 +756,18 @@ def test_the_table_fits_the_terminal_and_explains_itself(checkpoint):
     assert ".." in long and long.split()[0].endswith("projection.weight")
     assert "magnitude pruning to 0.1 keeps at least" in ended.stdout
     assert "Left out, 3 of these: vectors and numbers" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(999.4, "999"), (999.6, "1000"), (1000, "1000"), (1234.5678, "1235"), (0.02345, "0.0234"), (4.1e-5, "4.1e-05")],
+)
+def test_a_number_of_the_table_has_few_characters(value, shown):
+    """What is rounded to 1000 was shown as 1e+03."""
+    report = zimp.report(nn.Linear(3, 2))
+    (row,) = report.rows
+    table = replace(report, rows=[row | {"total_persistence": value}]).table()
+    assert table.splitlines()[3].split()[-2] == shown
 
 
 def test_names_that_differ_in_a_number_are_told_at_once(tmp_path):

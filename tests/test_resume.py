@@ -558,6 +558,14 @@ def test_what_is_computed_at_each_level_is_not_lost(tmp_path):
     assert all(row["on_level"]["largest"] > 0 for row in record.rows)
 
 
+@pytest.mark.parametrize("value", [0, 0.0, False, "", [], {}], ids=repr)
+def test_what_is_empty_or_zero_is_kept_and_none_is_not(value):
+    (row,) = run(on_level=lambda *_: value, levels=0, seeds=0).rows
+    assert row["on_level"] == value and type(row["on_level"]) is type(value)
+    (row,) = run(on_level=lambda *_: None, levels=0, seeds=0).rows
+    assert "on_level" not in row
+
+
 @pytest.mark.parametrize("value", [float("nan"), {1: object()}, np.ones(2), {"x": float("inf")}], ids=str)
 def test_what_no_record_can_keep_is_refused(value):
     with pytest.raises(ValueError, match=r"on_level returned a \w+ that no record can keep .*; return None, or finite"):
@@ -588,6 +596,16 @@ def test_seeds_that_trained_together_are_read_back_one_by_one(tmp_path):
     record = run(tmp_path, build=tiny, together=True)
     levels = sorted(zimp.run_levels(tmp_path), key=lambda kept: (kept.seed != 3, kept.level))
     assert [level.row for level in levels] == record.rows
+
+
+@pytest.mark.parametrize(
+    ("together", "order"),
+    [(False, [(2, 0), (2, 1), (10, 0), (10, 1)]), (True, [(10, 0), (2, 0), (10, 1), (2, 1)])],
+)
+def test_levels_are_read_back_by_seed_and_those_of_seeds_together_by_level(tmp_path, together, order):
+    """Seeds came as words are sorted, 10 before 2."""
+    run(tmp_path, build=tiny, seeds=[10, 2], levels=1, together=together)
+    assert [(kept.seed, kept.level) for kept in zimp.run_levels(tmp_path)] == order
 
 
 def test_what_is_no_folder_of_a_run_cannot_be_read_back(tmp_path, copied):

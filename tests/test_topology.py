@@ -338,6 +338,12 @@ def test_the_betti_curve_counts_the_components_of_each_superlevel_graph(layer, t
     assert zimp.betti_curve(weights, thresholds, mask).tolist() == expected
 
 
+def test_a_threshold_is_compared_with_the_weight_in_the_given_unit_and_not_the_other_way_round():
+    """The product of the threshold and the scale may be rounded up, here to more than 7."""
+    assert 7 / 25 * 25 > 7
+    assert zimp.betti_curve([[7.0]], [7 / 25, np.nextafter(7 / 25, 1)], scale=25).tolist() == [1, 2]
+
+
 def test_a_betti_curve_has_the_shape_of_its_thresholds():
     weights, grid = gaussian(4, 5), np.linspace(0, 1, 6).reshape(2, 3)
     curve = zimp.betti_curve(weights, grid)
@@ -441,3 +447,10 @@ def test_forests_that_cannot_overlap_are_refused():
         zimp.tree_overlap(a, np.ones((2, 3)))
     with pytest.raises(ValueError, match="a has edges that are not in the mask; were they grown in another graph"):
         zimp.tree_overlap(a, a, np.eye(2, 3))
+
+
+def test_the_overlap_is_the_share_of_the_first_forest():
+    whole, part = zimp.spanning_forest([[3.0, 2.0], [1.0, 0.5]]), zimp.spanning_forest(np.eye(2), np.eye(2))
+    none = zimp.spanning_forest(np.eye(2), np.zeros((2, 2)))
+    assert zimp.tree_overlap(whole, part).share == 1 / 3 and zimp.tree_overlap(part, whole).share == 1 / 2
+    assert zimp.tree_overlap(none, whole).share == 1 and zimp.tree_overlap(whole, none).share == 0

@@ -69,7 +69,7 @@ def run_levels(folder) -> Iterator[KeptLevel]:
     Yields
     ------
     KeptLevel
-        By seed, and by level within each.
+        By seed, and by level within each; those that trained together level by level.
 
     Raises
     ------
@@ -91,7 +91,8 @@ def run_levels(folder) -> Iterator[KeptLevel]:
     folder = as_folder(folder)
     if not folder.exists():
         raise NotADirectoryError(f"folder={str(folder)!r} is no folder of a run")
-    files = sorted(folder.glob("*-level_*.safetensors"), key=lambda path: (_owner(path), path.name))
+    files = folder.glob("*-level_*.safetensors")
+    files = sorted(files, key=lambda path: (len(_owner(path)), path.name))  # seed 2 before seed 10
     for path in files:
         try:
             header, states = _read(path)

@@ -253,7 +253,7 @@ def drop_subnormals(optimizer):
 
 
 def accuracy(model, split) -> float:
-    """Share of the images that the network labels correctly, in evaluation mode; its own mode is left as it was.
+    """Share of the images that the network labels correctly, in evaluation mode; each layer's own is left as it was.
 
     Images go through the network some hundred at a time, so that a large split needs no more memory than a small one.
 
@@ -281,13 +281,17 @@ def accuracy(model, split) -> float:
     check_network(model)
     check_split(split)
     check_numbers(model, split)
-    training = model.training
+    modes = {layer: layer.training for layer in model.modules()}
     model.eval()
     correct = 0
-    with torch.no_grad():
-        for x, y in zip(split.x.split(EVALUATED), split.y.split(EVALUATED)):
-            correct += int((model(x).argmax(dim=1) == y).sum())
-    model.train(training)
+    try:
+        with torch.no_grad():
+            for x, y in zip(split.x.split(EVALUATED), split.y.split(EVALUATED)):
+                correct += int((model(x).argmax(dim=1) == y).sum())
+    finally:
+        for layer, training in modes.items():  # each its own: a norm may be frozen; those within come after their owner
+            if layer.training != training:
+                layer.train(training)
     return correct / len(split.y)
 
 

@@ -300,7 +300,7 @@ def _short(value: float | None, digits: int) -> str:
     """A number of few characters: ``0.0234``, ``217``, ``4.1e-05``."""
     if value is None:
         return "-"
-    if value >= 1000:
+    if value >= 10**digits - 0.5:  # rounded to so many digits, it would be written as a power of ten
         return f"{value:.0f}"
     text = f"{value:.{digits}g}"
     return text if len(text) <= 7 else f"{value:.1e}"
