@@ -194,10 +194,11 @@ def retention_bound(kept, m, n) -> int:
     if kept == 0:
         return 0
     # A block with a rows needs b = ceil(kept / a) columns, from a = ceil(kept / n) on, and a + b = ceil(a + kept / a).
-    # That is least where the convex a + kept / a is: at a neighbour of sqrt(kept), or at the end of the range near it.
-    least, root = -(-kept // n), math.isqrt(kept)
-    rows = (min(max(a, least), m) for a in (root, root + 1))
-    return min(a + -(-kept // a) - 1 for a in rows)
+    # That is least where the convex a + kept / a is: next to sqrt(kept), or at the end of the range near it. And of the
+    # neighbours s and s + 1 the lower is never worse: for kept = s s + r they give 2 s + ceil(r / s) and
+    # 2 s + ceil((r + 1) / (s + 1)), both 2 s + 1 for 0 < r <= s, and both 2 s + 2 from there to r = 2 s.
+    rows = min(max(math.isqrt(kept), -(-kept // n)), m)
+    return rows + -(-kept // rows) - 1
 
 
 def connectivity_density(m, n, probability=0.5) -> float:
