@@ -14,7 +14,7 @@ In the first two, groups of channels are not joined to each other: ``g`` groups 
 between two layers belong to both; :func:`zimp.stitched_graph` joins the layers there.
 
 One weight may hold several layers that lie one below the other: the queries, keys and values of attention, the gates of
-a recurrent layer. They are graphs of their own, and so are groups too: what :func:`layout` says of a weight holds for
+a recurrent layer. They are graphs of their own, and so are groups too: what ``layout`` says of a weight holds for
 the whole package.
 """
 
@@ -251,7 +251,7 @@ def kind_of(module) -> str | None:
 
 
 def groups_of(module, name, weight) -> int:
-    """How many graphs a weight of a module is, by :func:`layout`."""
+    """How many graphs a weight of a module is, by ``layout``."""
     known = {"groups": getattr(module, "groups", None), "units": getattr(module, "hidden_size", None)}
     return layout(name, tuple(weight.shape), kind=kind_of(module), **known).groups
 

@@ -7,7 +7,7 @@ A file says neither what owns a tensor nor how it is used, but the names are con
   which is the same graph with its two sides exchanged.
 * GPT-2 writes its dense layers as ``(inputs, outputs)``.
 * One tensor may hold several layers: the queries, keys and values of attention, the gates of a recurrent cell. Which,
-  says :func:`zimp.layers.layout`, as for pruning.
+  says ``zimp.layers.layout``, as for pruning.
 * ``weight_orig`` with ``weight_mask`` is a layer that ``torch.nn.utils.prune`` has pruned.
 
 A tensor that is none of these is left out, with a reason.
@@ -195,7 +195,7 @@ def _reason(name: str, entry: Entry, masked: bool) -> str | None:
 
 
 def _layers(name: str, entry: Entry, entries, inputs_first: bool) -> list[Layer]:
-    """A row for each layer that :func:`zimp.layers.layout` finds in the tensor."""
+    """A row for each layer that ``zimp.layers.layout`` finds in the tensor."""
     stored, attribute = entry.shape, name.rpartition(".")[2]
     named_embedding = entry.kind is None and attribute == "weight" and EMBEDDING.fullmatch(_owner(name))
     kind, units = "embedding" if named_embedding else entry.kind, _units(name, entries)
