@@ -49,7 +49,7 @@ def ripser_diagram(weights, mask=None) -> np.ndarray:
     """
     from ripser import ripser
 
-    rows, cols, distances, (m, n) = _edges(weights, mask)
+    rows, cols, distances, (m, n) = _distances(weights, mask)
     graph = coo_array((1 + distances, (rows, m + cols)), shape=(m + n, m + n))
     deaths = ripser(graph.tocsr(), distance_matrix=True, maxdim=0)["dgms"][0][:, 1]
     return _diagram(deaths.astype(np.float64) - 1)
@@ -85,7 +85,7 @@ def gudhi_diagram(weights, mask=None) -> np.ndarray:
     except ImportError:
         raise ImportError('gudhi_diagram needs GUDHI: pip install gudhi, or pip install "zimp[book]"') from None
 
-    rows, cols, distances, (m, n) = _edges(weights, mask)
+    rows, cols, distances, (m, n) = _distances(weights, mask)
     complex_ = SimplexTree()
     complex_.insert_batch(np.arange(m + n).reshape(1, -1), np.zeros(m + n))
     complex_.insert_batch(np.stack([rows, m + cols]), distances)
@@ -131,7 +131,7 @@ def _difference(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float(np.abs(ours[finite] - theirs[finite]).max(initial=0.0))
 
 
-def _edges(weights, mask):
+def _distances(weights, mask):
     """Every edge with its distance ``1 - |w| / scale``, straight from the definition."""
     if isinstance(weights, SpanningForest):
         raise ValueError("weights is a SpanningForest already; this call needs the layer itself")

@@ -123,17 +123,17 @@ def _given(weights, mask) -> Layer:
 
 def forest_of(layer: Layer) -> SpanningForest:
     """:func:`spanning_forest` of a layer that has passed the door."""
-    return _forest(*_edges(layer))
+    return _forest(*_spanning(layer))
 
 
 def forest_and_safe_density(layer: Layer) -> tuple[SpanningForest, float]:
     """What :func:`spanning_forest` and :func:`safe_density` give, at once, of a layer that has passed the door."""
-    found, edges, keys = _edges(layer)
+    found, edges, keys = _spanning(layer)
     counted = found.rank(int(edges[-1]), int(keys[-1])) if len(edges) else 0
     return _forest(found, edges, keys), counted / math.prod(found.shape)
 
 
-def _edges(layer: Layer):
+def _spanning(layer: Layer):
     found = magnitudes(layer)
     edges, keys = spanning_edges(found)
     # The heaviest edge is in the forest, so it shows whether all are finite; but for weights whose edges do not exist.

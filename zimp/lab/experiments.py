@@ -251,7 +251,7 @@ def run(sweep, *, jobs=1, together=False, folder=None, progress=False) -> Result
     >>> experiments.run(sweep).curve("topological", "kept").tolist()
     [[50200, 40160, 32128], [50200, 40160, 32128]]
     """
-    one_shot = _check(sweep)
+    one_shot = _is_one_shot(sweep)
     shares = [[(method, seed)] for method in sweep.methods for seed in sweep.seeds]
     if together and not one_shot:  # by method, not by process: rounding depends on which networks train together
         shares = [[(method, seed) for seed in sweep.seeds] for method in sweep.methods]
@@ -279,7 +279,7 @@ def run(sweep, *, jobs=1, together=False, folder=None, progress=False) -> Result
     return results
 
 
-def _check(sweep) -> bool:
+def _is_one_shot(sweep) -> bool:
     """Whether it is a sweep of one shot."""
     if sweep.network not in NETWORKS:
         raise ValueError(f"network={sweep.network!r} is unknown; it is one of {', '.join(NETWORKS)}")
@@ -372,7 +372,7 @@ def _run_share(work, sweep, share, folder) -> tuple[float, list[dict[str, list]]
             raise
         finally:
             torch.set_num_threads(threads)
-    measured = [{key: [_short(value) for value in curve] for key, curve in curves.items()} for curves in measured]
+    measured = [{key: [_rounded(value) for value in curve] for key, curve in curves.items()} for curves in measured]
     seconds = time.perf_counter() - start
     if folder:
         write_whole(done, json.dumps([seconds, measured]))
@@ -432,7 +432,7 @@ def _one_shot(sweep, share, folder) -> list[dict[str, list]]:
     return [measured]
 
 
-def _short(value: float) -> float:
+def _rounded(value: float) -> float:
     return int(value) if value == int(value) else round(value, 6)
 
 

@@ -92,7 +92,7 @@ def run_levels(folder) -> Iterator[KeptLevel]:
     if not folder.exists():
         raise NotADirectoryError(f"folder={str(folder)!r} is no folder of a run")
     files = folder.glob("*-level_*.safetensors")
-    files = sorted(files, key=lambda path: (len(_owner(path)), path.name))  # seed 2 before seed 10
+    files = sorted(files, key=lambda path: (len(_whose_file(path)), path.name))  # seed 2 before seed 10
     for path in files:
         try:
             header, states = _read(path)
@@ -190,14 +190,14 @@ class RunFolder(Nowhere):
 
     def check(self):
         """Refuse a folder of another run before any work."""
-        for owner in {_owner(path) for path in self.path.glob("*-level_*.safetensors")}:
+        for owner in {_whose_file(path) for path in self.path.glob("*-level_*.safetensors")}:
             self._newest(owner)
 
     def groups(self, seeds, together) -> list[list[int]]:
         """As there are already; what seeds are new form one more."""
         if not together:
             return super().groups(seeds, together)
-        there = [self._newest(owner) for owner in sorted({_owner(path) for path in self.path.glob("together_*")})]
+        there = [self._newest(owner) for owner in sorted({_whose_file(path) for path in self.path.glob("together_*")})]
         there = [header["seeds"] for header, _ in filter(None, there) if set(header["seeds"]) & set(seeds)]
         new = [seed for seed in seeds if seed not in chain(*there)]
         return [*there, *([new] if new else [])]
@@ -216,7 +216,7 @@ class RunFolder(Nowhere):
         torch.set_rng_state(generators["cpu"])
         if "device" in generators:
             device = next(replicates[0].model.parameters()).device
-            torch.get_device_module(device).set_rng_state(generators["device"], *_whose(device))
+            torch.get_device_module(device).set_rng_state(generators["device"], *_of_device(device))
         return header["level"]
 
     def keep(self, replicates, level, record):
@@ -281,7 +281,7 @@ class RunFolder(Nowhere):
 def _state(replicate) -> dict[str, dict[str, torch.Tensor]]:
     """All that the levels after this one depend on."""
     return {
-        "weights": _tensors(replicate.model),
+        "weights": _parameters_and_buffers(replicate.model),
         "early": replicate.early or {},
         "masks": replicate.masks,
         "dense_trees": {name: torch.from_numpy(edges) for name, edges in replicate.dense_trees.items()},
@@ -291,7 +291,7 @@ def _state(replicate) -> dict[str, dict[str, torch.Tensor]]:
 
 @torch.no_grad()
 def _load_state(replicate, state):
-    tensors = _tensors(replicate.model)
+    tensors = _parameters_and_buffers(replicate.model)
     for name, tensor in state["weights"].items():
         tensors[name].copy_(tensor)
     replicate.early = state.get("early")
@@ -306,15 +306,15 @@ def _generators(model) -> dict[str, torch.Tensor]:
     device = next(model.parameters()).device
     if device.type == "cpu":
         return {"cpu": torch.get_rng_state()}
-    there = torch.get_device_module(device).get_rng_state(*_whose(device))
+    there = torch.get_device_module(device).get_rng_state(*_of_device(device))
     return {"cpu": torch.get_rng_state(), "device": there}
 
 
-def _whose(device):
+def _of_device(device):
     return [] if device.type == "mps" else [device]  # there is but one of those
 
 
-def _tensors(model) -> dict[str, torch.Tensor]:
+def _parameters_and_buffers(model) -> dict[str, torch.Tensor]:
     """Parameters and buffers, those too that a state dict leaves out."""
     return dict(chain(model.named_parameters(), model.named_buffers()))
 
@@ -332,7 +332,7 @@ def describe(network, data) -> dict:
             name: f"{type(layer).__name__}({re.sub(r' at 0x[0-9A-Fa-f]+', '', layer.extra_repr())})"
             for name, layer in network.named_modules()
         },
-        "fingerprint of the untrained network": _fingerprint(_tensors(network)),
+        "fingerprint of the untrained network": _fingerprint(_parameters_and_buffers(network)),
         **{name: found[name] for name in ("zimp", "torch", "numpy")},
     }
 
@@ -377,7 +377,7 @@ def _checksum(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def _owner(path) -> str:
+def _whose_file(path) -> str:
     """Whose level a file is, by its name."""
     return path.name.partition("-")[0]
 
