@@ -635,6 +635,7 @@ BAD = {
         lambda: run(network()), "build is a network already; pass the function that builds it, so that the seed can be",
     ),
     "a run's criterion": (lambda: run(criterion="l1"), "criterion='l1' is unknown"),
+    "a run's criterion that is an array": (lambda: run(criterion=ONES), "is unknown; it is one of 'magnitude'"),
     "a rule that brings weights back": (
         lambda: run(optimizer=zimp.adam, levels=2, criterion=every_other),
         "criterion brought back pruned weights of 1.weight; intersect its masks with those it was given",

@@ -200,7 +200,7 @@ def prunable(model) -> dict[str, nn.Parameter]:
     {'fc1.weight': (300, 784), 'fc2.weight': (100, 300), 'output.weight': (10, 100)}
     """
     found = prunable_weights(model)
-    unknown = {name: module for name, module in _others(model, found) if kind_of(module) is None}
+    unknown = {name: module for name, _, module in _others(model, found) if kind_of(module) is None}
     names = [name for name in unknown if WEIGHT.fullmatch(name.rpartition(".")[2])]
     if names:
         classes = ", ".join(sorted({type(unknown[name]).__name__ for name in names}))
@@ -266,15 +266,15 @@ def memory_of(tensor):
 
 def not_pruned(model, found) -> dict[str, int]:
     """How many numbers the matrices hold, by name, that are no prunable weights."""
-    return {name: dict(model.named_parameters())[name].numel() for name, _ in _others(model, found)}
+    return {name: matrix.numel() for name, matrix, _ in _others(model, found)}
 
 
-def _others(model, found) -> Iterator[tuple[str, nn.Module]]:
-    """Names of matrices that are not among the prunable weights, and the modules that own them."""
+def _others(model, found) -> Iterator[tuple[str, nn.Parameter, nn.Module]]:
+    """The matrices that are not among the prunable weights, their names, and the modules that own them."""
     seen = {memory_of(weight.parameter) for weight in found.values()}
     for name, parameter in model.named_parameters():
         if parameter.ndim > 1 and memory_of(parameter) not in seen:
-            yield name, model.get_submodule(name.rpartition(".")[0])
+            yield name, parameter, model.get_submodule(name.rpartition(".")[0])
 
 
 def _weights_of(module) -> Iterator[tuple[str, nn.Parameter | None]]:

@@ -284,7 +284,7 @@ def apply_masks(model, masks):
     >>> int(model.fc1.weight.count_nonzero())
     23520
     """
-    for weight, gone in pruned_weights(model, masks):
+    for weight, gone in pruned_weights(model, masks).values():
         weight.masked_fill_(gone, 0)
 
 
@@ -568,6 +568,11 @@ def at_the_floor(left, trees, rates) -> bool:
     return bool(pruned) and all(left[name] <= trees[name] for name in pruned)
 
 
+def sizes_after(left, trees, rates) -> dict[str, int]:
+    """How many weights topological pruning leaves in each layer: its share, but never less than the tree."""
+    return {name: max(share_left(size, rates[name]), trees[name]) for name, size in left.items()}
+
+
 def share_left(remaining, rate) -> int:
     """How many of the remaining weights a level at that rate keeps."""
     return round((1 - rate) * int(remaining))
@@ -611,13 +616,13 @@ def as_masks(weights, masks, what="masks") -> dict[str, np.ndarray]:
     return checked
 
 
-def pruned_weights(model, masks) -> list[tuple[torch.nn.Parameter, torch.Tensor]]:
+def pruned_weights(model, masks) -> dict[str, tuple[torch.nn.Parameter, torch.Tensor]]:
     """Each prunable weight, and the tensor on its device that says which of its entries are pruned."""
     weights = prunable_weights(model)
-    return [
-        (weights[name].parameter, torch.from_numpy(~mask).to(weights[name].parameter.device))
+    return {
+        name: (weights[name].parameter, torch.from_numpy(~mask).to(weights[name].parameter.device))
         for name, mask in as_masks(weights, masks).items()
-    ]
+    }
 
 
 def check_prune_arguments(weights, rate, criterion, scope) -> dict[str, float]:

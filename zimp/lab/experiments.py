@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from ..checks import check_count, check_rate
 from ..layers import layer_graph, prunable, tree_sizes
-from ..pruning import magnitude_mask, prune, random_mask, share_left, topological_mask
+from ..pruning import magnitude_mask, prune, random_mask, sizes_after, topological_mask
 from ..topology import count_components, safe_density, spanning_forest
 from .data import load_data
 from .imp import iterative_magnitude_pruning
@@ -340,10 +340,10 @@ def topological_sizes(model, levels, rate=0.2) -> list[dict[str, int]]:
     >>> experiments.topological_sizes(zimp.lenet_300_100(64), levels=20)[-1]
     {'fc1.weight': 363, 'fc2.weight': 399, 'output.weight': 109}
     """
-    trees = tree_sizes(model)
-    sizes = [{name: size for name, (size, _) in trees.items()}]
+    left, trees = ({name: pair[k] for name, pair in tree_sizes(model).items()} for k in (0, 1))
+    sizes, rates = [left], dict.fromkeys(left, rate)
     for _ in range(levels):
-        sizes.append({name: max(share_left(size, rate), trees[name][1]) for name, size in sizes[-1].items()})
+        sizes.append(sizes_after(sizes[-1], trees, rates))
     return sizes
 
 

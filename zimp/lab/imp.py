@@ -22,6 +22,7 @@ from tqdm import tqdm
 from ..checks import as_weight, check_choice, check_count, check_seed, number
 from ..layers import not_pruned, prunable_weights, tree_sizes, weight_graph
 from ..pruning import (
+    CRITERIA,
     apply_masks,
     as_masks,
     at_the_floor,
@@ -30,7 +31,7 @@ from ..pruning import (
     layer_facts,
     prune,
     pruned_weights,
-    share_left,
+    sizes_after,
 )
 from ..topology import forest_of, neural_persistence
 from .data import Data, Split, check_data
@@ -255,11 +256,13 @@ class Plan:
         if train is not None and together:
             raise ValueError("train is a function that trains one network, so the seeds cannot train together")
         check_choice("at_floor", at_floor, ("raise", "stop"))
+        if not callable(criterion):
+            check_choice("criterion", criterion, CRITERIA)
         self.build, self.rate, self.criterion, self.scope = build, rate, criterion, scope
         self.optimizer, self.device, self.own_train, self.together = optimizer, device, train, bool(together)
         self.data = Data(data.name, *(Split(x.to(device), y.to(device)) for x, y in data[1:]))
         self._built = None
-        self.last = self.levels if criterion != "topological" else self._last_level(at_floor)
+        self.last = self._last_level(at_floor) if criterion == "topological" else self.levels
         self.config = _plain({
             "build": _name(build), "data": data.name, "levels": levels, "rate": rate,
             "criterion": _name(criterion) if callable(criterion) else criterion, "scope": scope, "rewind": rewind,
@@ -285,7 +288,7 @@ class Plan:
                     f"spanning trees are left at rate={self.rate}; topological pruning cannot go further. Give fewer "
                     "levels, or at_floor='stop' to end there"
                 )
-            left = {name: max(share_left(left[name], rates[name]), trees[name]) for name in left}
+            left = sizes_after(left, trees, rates)
         return self.levels
 
     def replicate(self, seed) -> Replicate:
@@ -356,10 +359,11 @@ class Plan:
                 handle.remove()
         if loss is None:
             raise ValueError("train returned None; it returns the loss at its end, as a number")
-        if not math.isfinite(number("the loss that train returned", loss)):
-            raise TrainingDiverged(f"the loss is {float(loss)} at step {steps}; a lower learning rate may help")
-        check_trained(one.model, pruned_weights(one.model, one.masks), steps)
-        return float(loss)
+        loss = number("the loss that train returned", loss)
+        if not math.isfinite(loss):
+            raise TrainingDiverged(f"the loss is {loss} at step {steps}; a lower learning rate may help")
+        check_trained(pruned_weights(one.model, one.masks), steps)
+        return loss
 
     def _optimizer(self, parameters):
         built = self.optimizer(parameters)

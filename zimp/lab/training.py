@@ -133,7 +133,7 @@ def train(model, masks, split, *, steps, seed, start=0, batch_size=60, optimizer
             optimizer.step()
             if step % SUBNORMALS_EVERY == 0:
                 drop_subnormals(optimizer)
-    check_trained(model, held.pruned, step)
+    check_trained(held.pruned, step)
     return loss.item(), snapshot
 
 
@@ -186,8 +186,8 @@ def hold(optimizer, model, masks) -> Hold:
         )
     pruned = pruned_weights(model, masks)
     stepped = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-    for name, weight in prunable_weights(model).items():
-        if weight.parameter.requires_grad and id(weight.parameter) not in stepped:
+    for name, (weight, _) in pruned.items():
+        if weight.requires_grad and id(weight) not in stepped:
             raise ValueError(f"the optimizer does not have {name}; was it made of another network's parameters?")
     if optimizer in _HOLDING:
         raise ValueError("the optimizer holds masks already; remove the handle of the level before first")
@@ -216,16 +216,16 @@ class Hold:
 
     @torch.no_grad()
     def _zero(self):
-        for weight, gone in self.pruned:
+        for weight, gone in self.pruned.values():
             weight.masked_fill_(gone, 0)
 
 
 _HOLDING = WeakSet()  # optimizers
 
 
-def check_trained(model, pruned, step):
+def check_trained(pruned, step):
     """What a training leaves: finite weights, and zeros where they are pruned."""
-    for name, (weight, gone) in zip(prunable_weights(model), pruned):
+    for name, (weight, gone) in pruned.items():
         if not weight.isfinite().all():
             raise TrainingDiverged(f"{name} is not finite after step {step}; a lower learning rate may help")
         if weight[gone].any():
