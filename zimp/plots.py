@@ -1,37 +1,68 @@
-"""The book's figures. Every function draws into the ``ax`` it is given and returns it.
+"""The book's figures. Every function draws into the ``ax`` it is given and returns it; ``show`` puts the figure on a page.
 
-One palette, safe for colour-blind readers, with the same colour for the same thing in every chapter. Figures stand on
-white; the book's style sheet turns them for the dark mode.
+One palette, safe for colour-blind readers, with the same colour for the same thing in every chapter, on a light page and
+on a dark one: a figure is an SVG whose colours are CSS variables by the names of ``COLORS``.
 """
 
 from __future__ import annotations
 
+import hashlib
+import html
+import io
+import re
+
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.colors import ListedColormap
-from matplotlib.ticker import LogLocator
+from IPython.display import HTML
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.gridspec import GridSpec
+from matplotlib.legend import Legend
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
+from matplotlib.text import Text
+from matplotlib.ticker import LogLocator, NullLocator
 from scipy.stats import t as student
 
 from .checks import as_mask, as_matrix, check_choice
 from .topology import betti_curve, persistence_diagram, spanning_forest
 
-__all__ = ["COLORS", "figure", "bipartite", "barcode", "betti", "union_find", "masks", "curve", "interval", "limits"]
+__all__ = [
+    "COLORS", "DARK", "figure", "show", "table", "bipartite", "barcode", "betti", "union_find", "masks", "curve",
+    "interval", "limits",
+]  # fmt: skip
 
 COLORS = {
     "tree": "#D55E00",  # vermilion: an edge of the maximum spanning tree, and the method that keeps it
-    "kept": "#56B4E9",  # sky blue: any other weight that is there
+    "kept": "#2F97D6",  # sky blue: any other weight that is there
     "pruned": "#DDDDDD",  # grey: a weight that is gone
-    "absent": "#999999",  # darker, for the thin dotted line of an edge that has not come in yet
-    "topological": "#D55E00",
-    "magnitude": "#0072B2",  # blue
-    "random": "#777777",  # grey
-    "shuffled": "#882255",  # wine: trained weights in random places
-    "initial": "#999933",  # olive: weights before training
-    "budget": "#CC79A7",  # purple: magnitude, with the number of weights in each layer that another method chose
-    "global": "#E69F00",  # orange: magnitude over the network as a whole
-    "random_tree": "#000000",  # black: a random spanning tree, then magnitude
-    "bound": "#009E73",  # green: what theory says
+    "absent": "#8A8A8A",  # darker, for the thin dotted line of an edge that has not entered yet
+    "magnitude": "#0A5CA8",  # blue: magnitude pruning, and trained weights
+    "random": "#6E6E6E",  # grey: random pruning
+    "shuffled": "#882255",  # wine: trained weights in random positions
+    "initial": "#83832A",  # olive: weights before training
+    "budget": "#B4558A",  # purple: magnitude, with the number of weights in each layer that another method chose
+    "global": "#B87A00",  # orange: magnitude over the network as a whole
+    "bound": "#008560",  # green: what theory says
+    "ink": "#222832",  # text, axes, and a random spanning tree
+    "paper": "#FFFFFF",  # the page
 }
+COLORS |= {"topological": COLORS["tree"], "random_tree": COLORS["ink"]}  # methods
+DARK = {  # the same on a dark page
+    "tree": "#FF8B3D",
+    "kept": "#8CD0FA",
+    "pruned": "#3A3F47",
+    "absent": "#8A9099",
+    "magnitude": "#5B9DFF",
+    "random": "#A6A6A6",
+    "shuffled": "#E07BB0",
+    "initial": "#C9C95A",
+    "budget": "#F0A6D2",
+    "global": "#F5B93C",
+    "bound": "#3ED6A4",
+    "ink": "#CED6DD",
+    "paper": "#121212",
+}
+DARK |= {"topological": DARK["tree"], "random_tree": DARK["ink"]}
 LABELS = {
     "topological": "T-IMP",
     "magnitude": "IMP",
@@ -41,6 +72,11 @@ LABELS = {
     "random": "random",
 }
 MARKERS = {"topological": "o", "magnitude": "s", "global": "v", "budget": "D", "random_tree": "P", "random": "^"}
+
+
+INK = LinearSegmentedColormap.from_list("ink", [(0.133, 0.157, 0.196, 0.0), (0.133, 0.157, 0.196, 1.0)])
+_NARROW = 3.5  # inches, what a phone shows without shrinking it
+_POINTS = 9  # of all text: 12 px
 
 
 def figure(columns=1, width=7.0, height=3.0, **options):
@@ -67,6 +103,137 @@ def figure(columns=1, width=7.0, height=3.0, **options):
     for ax in np.atleast_1d(axes):
         ax.spines[["top", "right"]].set_visible(False)
     return fig, axes
+
+
+def show(fig, alt):
+    """A figure as it stands on a page: an SVG in the page's own colours, with its panels one below the other on a phone.
+
+    All text is 12 px. Black is the page's ink and white its paper, so both suit a light page and a dark one.
+
+    Parameters
+    ----------
+    fig : Figure
+        Of the palette's colours only. It is closed.
+    alt : str
+        What a reader who does not see the figure should know: kind of plot, axes, the comparison.
+
+    Returns
+    -------
+    IPython.display.HTML
+
+    Raises
+    ------
+    ValueError
+        Without a description, and for a colour that is not in ``COLORS``.
+
+    Examples
+    --------
+    >>> from zimp import plots
+    >>> fig, ax = plots.figure(width=3, height=2)
+    >>> page = plots.show(plots.barcode([[0.9, 0.2], [0.1, 0.5]], ax=ax).figure, "Four bars, one of which never ends.")
+    """
+    if not (isinstance(alt, str) and alt.strip()):
+        raise ValueError(f"alt={alt!r} describes nothing; say what is to be seen, for readers who do not see it")
+    wide = fig.get_figwidth() > _NARROW
+    pictures = [_svg(fig, "zimp-wide" if wide else "")]
+    if wide:
+        _stack(fig)
+        pictures.append(_svg(fig, "zimp-narrow"))
+    plt.close(fig)
+    return HTML(
+        f'<div class="zimp-figure" role="img" aria-label="{html.escape(alt)}" '
+        f'style="background: {_variable("paper")}">{"".join(pictures)}</div>'
+    )
+
+
+def _stack(fig):
+    """Lay a wide figure out for a phone: as many panels side by side as keep their width, at their height."""
+    axes = [ax for ax in fig.axes if ax.get_subplotspec() is not None]
+    width, height = fig.get_size_inches()
+    columns = max(1, min(len(axes), int(_NARROW * len(axes) / width)))
+    rows = -(-len(axes) // columns)
+    first = axes[0]
+    for ax, spec in zip(axes, GridSpec(rows, columns, figure=fig)):
+        if ax is not first and columns == 1 and first.get_shared_y_axes().joined(first, ax):
+            ax.tick_params(labelleft=True)
+            ax.set_ylabel(ax.get_ylabel() or first.get_ylabel())
+        ax.set_subplotspec(spec)
+    for legend in [*fig.legends, *filter(None, (ax.get_legend() for ax in axes))]:
+        legend.set_ncols(1)
+    fig.set_size_inches(_NARROW, height * rows)
+
+
+def _variable(name) -> str:
+    return f"var(--zimp-{name}, {COLORS[name]})"  # the second is for pages without the book's style sheet
+
+
+def _svg(fig, name) -> str:
+    for text in fig.findobj(Text):
+        text.set_fontsize(_POINTS)
+    for legend in fig.findobj(Legend):
+        legend.get_frame().set_edgecolor("none")
+    buffer = io.StringIO()
+    with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": "zimp"}):
+        fig.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    drawing = buffer.getvalue()
+    drawing = drawing[drawing.index("<svg") :]
+    drawing = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", drawing, flags=re.S)
+    names = {color.lower(): name for name, color in reversed(COLORS.items())} | {"#000000": "ink"}
+    unknown = {color for color in re.findall(r"(?<=: )#[0-9a-f]{6}", drawing) if color not in names}
+    if unknown:
+        raise ValueError(f"{', '.join(sorted(unknown))}: no colours of the palette; take them from plots.COLORS")
+    drawing = re.sub(r"(?<=: )#[0-9a-f]{6}", lambda color: _variable(names[color[0]]), drawing)
+    drawing = re.sub(r"(?<=[ \d(-])(\d*\.\d\d)\d+", r"\1", drawing)
+    drawing = re.sub(r"; font-family: [^;\"]*", "", drawing)  # the page's
+    drawing = re.sub(r'(?<=<g) id="[^"]*"|\s*(?=/?>)', "", re.sub(r"\s+", " ", drawing))
+    own = hashlib.sha1(drawing.encode()).hexdigest()[:8]  # names of parts are unique on the page
+    drawing = re.sub(r'(\bid="|"#|url\(#)', rf"\g<1>{own}-", drawing)
+    width, height = (round(96 * inches) for inches in fig.get_size_inches())
+    hidden = "display: none; " if name == "zimp-narrow" else ""
+    start = (
+        f'<svg class="{name}" xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'aria-hidden="true" fill="{_variable("ink")}" stroke-linejoin="round" '
+        f'style="{hidden}width: {width}px; max-width: 100%; height: auto" '
+        f'viewBox="0 0 {0.75 * width:g} {0.75 * height:g}">'
+    )
+    return re.sub(r"<svg[^>]*>", start, drawing, count=1)
+
+
+def table(rows, *, digits=3, bars=(), formats=None):
+    """A table of results as it stands on a page: numbers aligned, at most so many digits, bars where asked for.
+
+    Parameters
+    ----------
+    rows : list of dict, or DataFrame
+        Column by column in the order of the first row.
+    digits : int
+        After the decimal point.
+    bars : sequence of str
+        Columns whose cells show a bar, from 0 to the column's largest number.
+    formats : dict, optional
+        Column name to format, such as ``"{:.0%}"``, in place of ``digits``.
+
+    Returns
+    -------
+    IPython.display.HTML
+
+    Examples
+    --------
+    >>> from zimp import plots
+    >>> page = plots.table([{"layer": "fc1", "weights": 235200}, {"layer": "fc2", "weights": 30000}], bars=["weights"])
+    """
+    import pandas  # an extra: only the book needs it
+
+    frame = pandas.DataFrame(rows)
+    style = frame.style.hide(axis="index").format(precision=digits, thousands=",", na_rep="-")
+    for column, form in (formats or {}).items():
+        style.format(form, subset=[column])
+    for column in bars:
+        style.bar(subset=[column], color=_variable("kept"), vmin=0, height=30, props="background-position: bottom")
+    numbers = [column for column in frame if pandas.api.types.is_numeric_dtype(frame[column])]
+    style.set_properties(subset=numbers, **{"text-align": "right"})
+    own = hashlib.sha1(frame.to_json().encode()).hexdigest()[:8]
+    return HTML(f'<div class="zimp-table" tabindex="0">{style.set_uuid(own).to_html()}</div>')
 
 
 def bipartite(weights, mask=None, *, threshold=0.0, numbers=False, ax):
@@ -100,17 +267,21 @@ def bipartite(weights, mask=None, *, threshold=0.0, numbers=False, ax):
         ax.plot([0, 1], [y_in[j], y_out[i]], color=color, zorder=1, solid_capstyle="round", **style)
         if numbers:
             at = 0.24 + 0.17 * i  # shifted along the edge, so that numbers of crossing edges stand apart
-            box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": color}
+            box = {"boxstyle": "round,pad=0.15", "facecolor": COLORS["paper"], "edgecolor": color}
             number = f"{weights[i, j]:g}"
-            ax.text(at, y_in[j] + at * (y_out[i] - y_in[j]), number, ha="center", va="center", fontsize=9, bbox=box)
+            ax.text(at, y_in[j] + at * (y_out[i] - y_in[j]), number, ha="center", va="center", bbox=box)
     for x, ys, letter, side in ((0, y_in, "x", -1), (1, y_out, "y", 1)):
-        ax.scatter([x] * len(ys), ys, s=120, color="white", edgecolor="black", zorder=2)
+        ax.scatter([x] * len(ys), ys, s=120, color=COLORS["paper"], edgecolor=COLORS["ink"], zorder=2)
         for k, y in enumerate(ys):
-            name = f"${letter}_{{{k}}}$"
-            ax.annotate(name, (x, y), (16 * side, 0), textcoords="offset points", ha="center", va="center")
+            ax.annotate(f"{letter}{_lowered(k)}", (x, y), (16 * side, 0), textcoords="offset points", ha="center", va="center")
     ax.set(xlim=(-0.3, 1.3), ylim=(-0.12, 1.12))
     ax.axis("off")
     return ax
+
+
+def _lowered(number: int) -> str:
+    """A subscript at the size of the text, which a phone shows large enough to read."""
+    return str(number).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
 
 
 def _spread(count: int) -> np.ndarray:
@@ -143,7 +314,7 @@ def barcode(weights, mask=None, *, threshold=None, ax):
         elif death == 0:
             ax.plot(0, height, marker="|", color=color, markersize=8, markeredgewidth=2.5, alpha=alpha)
     if threshold is not None:
-        ax.axvline(now, color="black", linewidth=1, linestyle="--")
+        ax.axvline(now, color=COLORS["ink"], linewidth=1, linestyle="--")
     ax.set(xlim=(-0.02, 1.15), ylim=(-0.7, len(deaths) - 0.3), yticks=[], xlabel="distance $1 - |w| / \\max|w|$")
     ax.spines["left"].set_visible(False)
     return ax
@@ -169,8 +340,8 @@ def betti(weights, mask=None, *, threshold=None, ax):
     components = betti_curve(weights, 2.0, mask) - np.arange(len(deaths) + 1)
     ax.stairs(components, steps, color=COLORS["tree"], linewidth=2, baseline=None)
     if threshold is not None:
-        ax.axvline(1 - threshold, color="black", linewidth=1, linestyle="--")
-        ax.plot(1 - threshold, betti_curve(weights, threshold, mask), "o", color="black")
+        ax.axvline(1 - threshold, color=COLORS["ink"], linewidth=1, linestyle="--")
+        ax.plot(1 - threshold, betti_curve(weights, threshold, mask), "o", color=COLORS["ink"])
     ax.set(xlim=(-0.02, 1.15), ylim=(0, components[0] + 0.5), xlabel="distance $1 - |w| / \\max|w|$",
            ylabel="components $\\beta_0$")  # fmt: skip
     ax.yaxis.get_major_locator().set_params(integer=True)
@@ -211,10 +382,10 @@ def union_find(weights, mask=None, *, threshold=0.0, ax):
             right += 1
         x = np.mean(xs) if xs else right
         for child_x in xs:
-            ax.plot([x, child_x], [-depth, -depth - 1], color="black", linewidth=1.2, zorder=1)
-        ax.plot(x, -depth, "o", markersize=17, markerfacecolor="white", markeredgecolor="black", zorder=2)
-        name = f"$y_{{{vertex}}}$" if vertex < m else f"$x_{{{vertex - m}}}$"
-        ax.text(x, -depth, name, ha="center", va="center", fontsize=9, zorder=3)
+            ax.plot([x, child_x], [-depth, -depth - 1], color=COLORS["ink"], linewidth=1.2, zorder=1)
+        ax.plot(x, -depth, "o", markersize=17, markerfacecolor=COLORS["paper"], markeredgecolor=COLORS["ink"], zorder=2)
+        name = f"y{_lowered(vertex)}" if vertex < m else f"x{_lowered(vertex - m)}"
+        ax.text(x, -depth, name, ha="center", va="center", zorder=3)
         return x
 
     for top in members:
@@ -239,15 +410,27 @@ def masks(mask, tree=None, *, ax):
     Axes
     """
     mask = as_mask(mask, tuple(mask.shape))
-    kind = mask.astype(int) + (0 if tree is None else (mask & as_mask(tree, mask.shape)))
-    colors = ListedColormap([COLORS["pruned"], COLORS["kept"], COLORS["tree"]])
-    ax.imshow(kind, cmap=colors, vmin=0, vmax=2, interpolation="nearest", aspect="auto")
-    ax.set(xlabel="inputs", ylabel="outputs", xticks=[], yticks=[])
+    tree = np.zeros_like(mask) if tree is None else mask & as_mask(tree, mask.shape)
+    m, n = mask.shape
+    ax.set(xlim=(0, n), ylim=(m, 0), xlabel="inputs", ylabel="outputs", xticks=[], yticks=[])
+    for cells, name in ((np.ones_like(mask), "pruned"), (mask & ~tree, "kept"), (tree, "tree")):
+        if cells.any():
+            ax.add_patch(PathPatch(_boxes(cells), facecolor=COLORS[name], linewidth=0, snap=False))
     return ax
 
 
+def _boxes(cells) -> Path:
+    """The true cells of a matrix as one path, a box for each run of them in a row."""
+    edges = np.diff(np.pad(cells.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    rows, starts = np.nonzero(edges == 1)
+    _, ends = np.nonzero(edges == -1)
+    corners = np.stack([[starts, rows], [ends, rows], [ends, rows + 1], [starts, rows + 1], [starts, rows]])
+    codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
+    return Path(corners.transpose(2, 0, 1).reshape(-1, 2), np.tile(codes, len(rows)))
+
+
 def curve(density, values, method, *, ax, **options):
-    """Draw runs over density: the mean over seeds as a line, its 95 % confidence interval as a band.
+    """Draw runs over density: the mean over seeds as a line, its 95% confidence interval as a band.
 
     With one seed there is no interval.
 
@@ -278,7 +461,7 @@ def curve(density, values, method, *, ax, **options):
     _logarithmic(ax)
     if not ax.xaxis_inverted():
         ax.invert_xaxis()
-    ax.set_xlabel("density (share of weights left)")
+    ax.set_xlabel("density (share of weights that remain)")
     return ax
 
 
@@ -287,11 +470,11 @@ def _logarithmic(ax):
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
-    ax.xaxis.set_minor_formatter("")
+    ax.xaxis.set_minor_locator(NullLocator())
 
 
 def limits(names, safe, independent, tree, *, ax):
-    """Draw how far each layer of a network can be pruned with its H0 intact, the first layer on top.
+    """Draw how far each layer of a network can be pruned with its H0 preserved, the first layer on top.
 
     Parameters
     ----------
@@ -319,14 +502,14 @@ def limits(names, safe, independent, tree, *, ax):
         ax.plot(density, ys, color=COLORS[color], marker=marker, markersize=5, linestyle="", label=label)
     step = -(-len(names) // 40)  # so many names can be read
     _logarithmic(ax)
-    ax.set(xlabel="density at which H0 is still whole", ylim=(len(names) - 0.5, -0.5))
-    ax.set_yticks(ys[::step], [name if len(name) <= 36 else f"..{name[-34:]}" for name in names[::step]], fontsize=8)
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, fontsize=8, frameon=False)
+    ax.set(xlabel="density at which H0 is still preserved", ylim=(len(names) - 0.5, -0.5))
+    ax.set_yticks(ys[::step], [name if len(name) <= 36 else f"..{name[-34:]}" for name in names[::step]])
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False)
     return ax
 
 
 def interval(values):
-    """Mean over seeds, and the half width of its 95 % confidence interval (Student's).
+    """Mean over seeds, and the half width of its 95% confidence interval (Student's).
 
     Parameters
     ----------

@@ -6,17 +6,14 @@ shown. Only stock ipywidgets are used.
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 from itertools import product
 
 import ipywidgets
-import matplotlib.pyplot as plt
 from IPython.display import display
 from matplotlib.figure import Figure
 
 from .checks import as_list
+from .plots import show
 
 __all__ = ["explorer"]
 
@@ -103,15 +100,7 @@ def _frame(draw, alt, setting) -> str:
             f"at {setting}, draw returned a {type(figure).__name__} and alt a {type(text).__name__}; "
             "the one returns a matplotlib figure, the other the text that describes it"
         )
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="webp", dpi=110, pil_kwargs={"lossless": True, "quality": 100})
-    width = round(figure.get_figwidth() * 96)
-    plt.close(figure)
-    picture = base64.b64encode(buffer.getvalue()).decode()
-    return (
-        f'<img src="data:image/webp;base64,{picture}" alt="{html.escape(text)}" '
-        f'style="width: {width}px; max-width: 100%; height: auto">'
-    )
+    return show(figure, text).data
 
 
 def _label(value) -> str:

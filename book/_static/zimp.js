@@ -22,7 +22,7 @@
 new MutationObserver(() => {
   for (const still of document.querySelectorAll(".zimp-still:not(.zimp-replaced)")) {
     const cell = still.closest(".cell_output");
-    if (cell && cell.querySelector(".zimp-explorer img")) still.classList.add("zimp-replaced");
+    if (cell && cell.querySelector(".zimp-explorer .zimp-figure")) still.classList.add("zimp-replaced");
   }
   for (const handle of document.querySelectorAll(".zimp-explorer [role=slider]")) {
     const slider = handle.closest(".widget-slider");
