@@ -4,6 +4,7 @@ Needs Chromium and npm. The two scripts that the pages load from a CDN are serve
 fetches these is the one use of the network in the tests.
 """
 
+import json
 import os
 import re
 import shutil
@@ -14,7 +15,9 @@ from urllib.parse import quote
 
 import pytest
 from PIL import Image
-from test_book import BOOK, CHAPTERS, PAGES
+from test_book import EXPLORERS, NUMBERED, PAGES, SHORT, SOURCES
+
+from zimp import plots
 
 playwright = pytest.importorskip("playwright.sync_api")
 FLAGS = (
@@ -77,8 +80,8 @@ def visit(browser, modules, site):
         page.route("**/*", lambda route: serve(route, cdn, delay))
         page.add_init_script(f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')")
         page.goto((site / f"{name}.html").as_uri())
-        if cdn and javascript and name in CHAPTERS:
-            page.locator(".zimp-explorer img >> visible=true").first.wait_for()
+        if cdn and javascript and name in EXPLORERS:
+            page.locator(".zimp-explorer .zimp-figure >> visible=true").first.wait_for()
         opened.append(page)
         return page
 
@@ -95,36 +98,90 @@ def test_a_page_opens_without_a_complaint(visit, name, theme):
     assert page.problems == []
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
+@pytest.mark.parametrize("name", EXPLORERS)
 def test_every_slider_moved_by_keyboard_changes_its_picture(visit, name):
     explorers = visit(name).locator("main .zimp-explorer")
     assert explorers.count() >= 1
     for explorer in explorers.all():
-        picture = explorer.locator("img >> visible=true")
+        picture = explorer.locator(".zimp-figure >> visible=true")
         sliders = explorer.get_by_role("slider")
         assert sliders.count() >= 1
         for slider in sliders.all():
-            before = picture.get_attribute("src")
+            before = picture.get_attribute("aria-label")
             slider.press("ArrowRight")
-            explorer.locator("img >> visible=true").and_(explorer.locator(f'img:not([src="{before}"])')).wait_for()
-            assert picture.count() == 1 and picture.get_attribute("alt")
+            other = explorer.locator(f".zimp-figure:not([aria-label={json.dumps(before)}])")
+            explorer.locator(".zimp-figure >> visible=true").and_(other).wait_for()
+            assert picture.count() == 1
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_figures_and_explorers_are_dark_in_the_dark_and_light_in_the_light(visit, name):
-    for theme in ("light", "dark"):
-        page = visit(name, theme)
-        for figure in page.locator("main .cell_output img >> visible=true, main .zimp-explorer >> visible=true").all():
-            edge = Image.open(BytesIO(figure.screenshot())).convert("L").crop((0, 0, 400, 3))  # nothing is drawn there
-            assert edge.getextrema()[0] > 230 if theme == "light" else edge.getextrema()[1] < 60, theme
+# The colours of all that is drawn in the figures of a page, by the names that they have in the source.
+DRAWN = """() => [...document.querySelectorAll("main .zimp-figure svg")].filter(svg => svg.checkVisibility())
+  .flatMap(svg => [...svg.querySelectorAll("*")]).flatMap(part => ["fill", "stroke"].flatMap(kind => {
+    const name = (part.getAttribute("style") || "").match(new RegExp(`(?:^|[; ])${kind}: var\\(--zimp-(\\w+)`));
+    return name ? [[name[1], getComputedStyle(part)[kind]]] : [];
+  }))"""
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_figure_has_the_colours_of_the_palette_by_name(visit, name, theme):
+    """In the dark mode, blue for magnitude and sky blue for kept weights had changed places."""
+    palette = plots.COLORS if theme == "light" else plots.DARK
+    found = {tuple(pair) for pair in visit(name, theme).evaluate(DRAWN)}
+    for colour, rendered in found:
+        wanted = tuple(int(palette[colour][i : i + 2], 16) for i in (1, 3, 5))
+        assert rendered == f"rgb{wanted}", colour
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_figure_in_the_dark_is_not_empty(visit, name):
-    page = visit(name, "dark")
-    for figure in page.locator("main article img >> visible=true").all():
-        darkest, lightest = Image.open(BytesIO(figure.screenshot())).convert("L").getextrema()
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_figure_stands_on_the_page_and_is_not_empty(visit, name, theme):
+    page = visit(name, theme)
+    for figure in page.locator("main article :is(.zimp-figure, img) >> visible=true").all():
+        if figure.evaluate("figure => figure.closest('a') !== null"):
+            continue  # a picture of the theme
+        picture = Image.open(BytesIO(figure.screenshot())).convert("L")
+        darkest, lightest = picture.getextrema()
         assert lightest - darkest > 120, "lines must stand out from the background"
+        background = max(picture.getcolors())[1]
+        if figure.evaluate("figure => figure.matches('.zimp-figure')") and len(picture.getcolors()) > 30:
+            assert background > 200 if theme == "light" else background < 80
+
+
+# The smallest letters of a figure, subscripts and exponents set aside.
+LETTERS = """() => [...document.querySelectorAll("main .zimp-figure svg")].filter(svg => svg.checkVisibility())
+  .flatMap(svg => [...svg.querySelectorAll("text")].filter(text => !text.querySelector("tspan")).map(text => {
+    const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+    return [parseFloat(getComputedStyle(text).fontSize) * scale, text.textContent];
+  })).filter(([size]) => size < 11)"""
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+def test_the_text_of_figures_can_be_read_on_a_phone(visit, name):
+    assert visit(name, width=390).evaluate(LETTERS) == []
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+def test_open_code_does_not_scroll_sideways(visit, name):
+    wide = """() => [...document.querySelectorAll("article .cell_input pre")]
+      .filter(code => code.checkVisibility() && code.scrollWidth > code.clientWidth + 1).map(code => code.textContent)"""
+    assert visit(name).evaluate(wide) == []
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+def test_a_chapter_is_not_too_long(visit, name):
+    """In screens of 900 px at a width of 1280, everything folded: at most 12 on the short path, 14 on the others."""
+    height = visit(name).evaluate("document.querySelector('article').getBoundingClientRect().height")
+    assert height / 900 <= (12 if name in SHORT else 14)
+
+
+def test_heading_sizes_are_in_order(visit):
+    page = visit("components")
+    sizes = [
+        page.locator(f"article {level}").first.evaluate("h => parseFloat(getComputedStyle(h).fontSize)")
+        for level in ("h1", "h2")
+    ]
+    assert sizes == sorted(sizes, reverse=True) and sizes[1] > 16
 
 
 # For each piece of text in the article, unfolded: its contrast by WCAG 2 with what is behind it. Whatever has no letter
@@ -179,7 +236,7 @@ def test_nothing_overflows_on_a_phone(visit, name):
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
+@pytest.mark.parametrize("name", EXPLORERS)
 def test_the_still_picture_gives_way_to_the_living_explorer(visit, name):
     page = visit(name)
     stills = page.locator(".zimp-still").all()
@@ -188,13 +245,13 @@ def test_the_still_picture_gives_way_to_the_living_explorer(visit, name):
         still.wait_for(state="hidden")
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
+@pytest.mark.parametrize("name", EXPLORERS)
 @pytest.mark.parametrize("without", ["cdn", "javascript"])
 def test_without_widgets_the_still_picture_stays_and_says_so(visit, name, without):
     stills = visit(name, **{without: False}).locator(".zimp-still").all()
     assert stills
     for still in stills:
-        assert still.locator("img").is_visible() and still.locator("img").get_attribute("alt")
+        assert still.locator(".zimp-figure").is_visible() and still.locator(".zimp-figure").get_attribute("aria-label")
         assert "needs JavaScript" in still.inner_text()
 
 
@@ -228,7 +285,7 @@ def test_every_picture_on_the_living_page_has_words_for_it(visit, name):
         assert picture.evaluate(words), picture.evaluate("picture => picture.outerHTML")
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
+@pytest.mark.parametrize("name", EXPLORERS)
 def test_a_slider_says_its_name_and_its_value(visit, name):
     page = visit(name)
     for slider in page.locator("main .widget-slider").all():
@@ -239,12 +296,12 @@ def test_a_slider_says_its_name_and_its_value(visit, name):
         assert before != handle.get_attribute("aria-valuetext") == slider.locator(".widget-readout").inner_text()
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
+@pytest.mark.parametrize("name", EXPLORERS)
 @pytest.mark.parametrize("cdn", [True, False])
 def test_on_paper_an_explorer_is_one_whole_picture(visit, name, cdn):
     page = visit(name, "dark", cdn=cdn, width=718)  # A4 with a margin of 1 cm
     page.emulate_media(media="print")
-    pictures = page.locator(":is(.zimp-explorer, .zimp-still) img >> visible=true")
+    pictures = page.locator(":is(.zimp-explorer, .zimp-still) .zimp-figure >> visible=true")
     assert pictures.count() == page.locator(".zimp-still").count() >= 1
     words = ".widget-slider :is(.widget-label, .widget-readout)" if cdn else ".zimp-still figcaption"
     assert page.locator(words).count() and all(word.is_visible() for word in page.locator(words).all())
@@ -269,10 +326,8 @@ def test_a_proof_unfolds(visit):
     assert text.is_visible()
 
 
-def test_search_finds_every_term_of_the_notation(visit):
-    rows = re.findall(r"^\|(.*)", (BOOK / "notation.md").read_text(encoding="utf-8"), flags=re.M)[2:]
-    cells = [re.sub(r"\$.*?\$|\{.*?\}`.*?`|`.*?`", "", row).split("|")[0] for row in rows]
-    terms = [term for cell in cells for term in map(str.strip, re.split("[,;]", cell)) if term]
+def test_search_finds_every_term_of_the_glossary(visit):
+    terms = re.findall(r"^(\S.*)\n  \S", SOURCES["glossary"], flags=re.M)
     assert "filtration" in terms and len(terms) >= 20
     page = visit("search")
     address, unfound = page.url, []

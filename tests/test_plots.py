@@ -1,7 +1,10 @@
+import re
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex
+from matplotlib.colors import rgb_to_hsv, to_hex, to_rgb
 from scipy.stats import t
 
 import zimp
@@ -85,7 +88,7 @@ def test_a_bipartite_plot_has_its_neurons_and_its_numbers(ax):
     plots.bipartite(W, numbers=True, ax=ax)
     texts = [text.get_text() for text in ax.texts]
     assert sorted(texts[:6]) == ["0.1", "0.2", "0.3", "0.5", "0.8", "0.9"]
-    assert texts[6:] == ["$x_{0}$", "$x_{1}$", "$y_{0}$", "$y_{1}$", "$y_{2}$"]
+    assert texts[6:] == ["x₀", "x₁", "y₀", "y₁", "y₂"]
     widths = [line.get_linewidth() for line in ax.lines]
     assert widths == sorted(widths) and widths[-1] == 6  # the heaviest last, on top
 
@@ -120,7 +123,11 @@ def test_a_betti_plot_is_the_betti_curve(ax):
 def test_a_mask_shows_pruned_kept_and_tree(ax):
     mask = np.array([[True, False], [True, True]])
     plots.masks(mask, np.array([[True, True], [False, False]]), ax=ax)
-    assert ax.images[0].get_array().tolist() == [[2, 0], [1, 1]]
+    cells = {to_hex(patch.get_facecolor()).upper(): patch.get_path() for patch in ax.patches}
+    for name, number, corner in (("pruned", 2, (0, 0)), ("kept", 1, (0, 1)), ("tree", 1, (0, 0))):
+        path = cells[plots.COLORS[name]]  # a box of five points for each run in a row
+        assert len(path.vertices) == 5 * number and tuple(path.vertices[0]) == corner
+    assert ax.yaxis_inverted()  # the first output on top
 
 
 def test_a_curve_is_the_mean_with_students_interval(ax):
@@ -159,7 +166,7 @@ def test_a_union_find_plot_has_a_line_for_each_merger_so_far(ax, threshold):
 def test_in_a_union_find_plot_the_smaller_piece_hangs_under_the_larger(ax):
     plots.union_find(W, ax=ax)
     depths = {text.get_text(): -text.get_position()[1] for text in ax.texts}
-    assert depths == {"$y_{0}$": 0, "$x_{0}$": 1, "$y_{2}$": 1, "$y_{1}$": 1, "$x_{1}$": 2}
+    assert depths == {"y₀": 0, "x₀": 1, "y₂": 1, "y₁": 1, "x₁": 2}
 
 
 def test_the_limits_of_layers_stand_at_their_densities_the_first_layer_on_top(ax):
@@ -174,3 +181,112 @@ def test_of_many_layers_some_are_named(ax):
     plots.limits(names, *np.full((3, 200), 0.1), ax=ax)
     labels = [label.get_text() for label in ax.get_yticklabels()]
     assert len(labels) == 40 and all(label.startswith("..") and label.endswith("name.weight") for label in labels)
+
+
+def drawn(**options):
+    fig, axes = plots.figure(2, **options)
+    plots.bipartite(W, ax=axes[0])
+    plots.curve([1.0, 0.1], [[0.9, 0.5], [0.8, 0.5]], "random_tree", ax=axes[1])
+    axes[1].set(ylabel="accuracy")
+    return fig
+
+
+def test_a_shown_figure_has_its_colours_by_name_and_its_description():
+    """The dark mode turned pictures, and with them two blues into each other."""
+    page = plots.show(drawn(), 'Two "panels"').data
+    assert page.startswith('<div class="zimp-figure" role="img" aria-label="Two &quot;panels&quot;"')
+    colours = set(re.findall(r"(?:fill|stroke): ([^;\"]*)", page)) - {"none"}
+    assert colours == {f"var(--zimp-{name}, {plots.COLORS[name]})" for name in ("tree", "kept", "ink", "paper")}
+    assert not plt.get_fignums()
+
+
+def test_a_shown_figure_stacks_its_panels_on_a_phone():
+    page = plots.show(drawn(width=7.0, height=2.0), "Two panels.").data
+    wide, narrow = re.findall(r'<svg class="([\w-]*)".*?width: (\d+)px.*?viewBox="0 0 (\S+) (\S+)">', page)
+    assert wide == ("zimp-wide", "672", "504", "144") and narrow == ("zimp-narrow", "336", "252", "288")
+    assert page.count("display: none") == 1  # where there is no style sheet, the wide one is shown
+
+
+def test_a_figure_that_fits_a_phone_is_shown_once():
+    assert plots.show(drawn(width=3.0), "Two panels.").data.count("<svg") == 1
+
+
+def test_panels_that_share_an_axis_keep_its_numbers_when_they_are_stacked():
+    fig, (left, right) = plots.figure(2, sharey=True)
+    left.set(ylabel="accuracy", ylim=(0.25, 0.75))
+    assert plots.show(fig, "Two panels.").data.count(">accuracy<") == 3  # once side by side, twice stacked
+
+
+def test_all_text_of_a_shown_figure_is_of_one_size():
+    fig, ax = plots.figure(width=3)
+    ax.set_title("large", fontsize=20)
+    sizes = set(re.findall(r"(?:font-size: |font: )([\d.]+)px", plots.show(fig, "A title.").data))
+    assert sizes == {"9"}  # in a drawing of 3/4 of its size in pixels: 12 px
+
+
+def test_parts_of_figures_on_one_page_have_names_of_their_own():
+    names = [set(re.findall(r' id="([^"]*)"', plots.show(drawn(height=h), "Two panels.").data)) for h in (2, 3)]
+    assert all(names) and not names[0] & names[1]
+    assert plots.show(drawn(), "Two panels.").data == plots.show(drawn(), "Two panels.").data
+
+
+@pytest.mark.parametrize("color", ["C0", "#123456"])
+def test_a_colour_that_is_not_in_the_palette_is_refused(ax, color):
+    ax.plot([0, 1], [0, 1], color=color)
+    with pytest.raises(ValueError, match="#1.*take them from plots.COLORS"):
+        plots.show(ax.figure, "A line.")
+
+
+@pytest.mark.parametrize("alt", ["", " ", None])
+def test_a_figure_without_a_description_is_refused(ax, alt):
+    with pytest.raises(ValueError, match="describes nothing"):
+        plots.show(ax.figure, alt)
+
+
+def test_both_palettes_have_the_same_names_and_are_in_the_style_sheet():
+    css = (Path(__file__).parent.parent / "book" / "_static" / "zimp.css").read_text(encoding="utf-8")
+    light, dark = (
+        dict(
+            re.findall(
+                r"--zimp-(\w+): (#\w+);", re.search(rf"^{re.escape(selector)} \{{(.*?)^\}}", css, re.M | re.S)[1]
+            )
+        )
+        for selector in ("html", 'html[data-theme="dark"]')
+    )
+    assert light == plots.COLORS and dark == plots.DARK and list(light) == list(dark)
+
+
+def luminance(color):
+    linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in to_rgb(color)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("palette", [plots.COLORS, plots.DARK])
+def test_marks_stand_out_from_the_page(palette):
+    """By WCAG 2; a pruned weight is what is not there."""
+    paper = luminance(palette["paper"])
+    for name in palette.keys() - {"paper", "pruned"}:
+        darker, lighter = sorted([paper, luminance(palette[name])])
+        assert (lighter + 0.05) / (darker + 0.05) >= 3, name
+
+
+@pytest.mark.parametrize("name", sorted(plots.COLORS.keys() - {"ink", "paper", "random_tree"}))
+def test_a_colour_has_the_same_hue_on_a_dark_page(name):
+    light, dark = (rgb_to_hsv(to_rgb(palette[name])) for palette in (plots.COLORS, plots.DARK))
+    if min(light[1], dark[1]) > 0.2:  # else both are grey
+        assert abs((light[0] - dark[0] + 0.5) % 1 - 0.5) < 0.06
+    assert (light[1] > 0.2) == (dark[1] > 0.2)
+
+
+def test_a_table_aligns_numbers_and_shows_bars():
+    page = plots.table(
+        [{"layer": "fc1", "weights": 235200, "share": 0.12345}], bars=["weights"], formats={"share": "{:.0%}"}
+    )
+    assert "235,200" in page.data and "12%" in page.data and "var(--zimp-kept" in page.data
+    assert page.data.startswith('<div class="zimp-table"') and page.data.count("text-align: right") >= 1
+    assert (
+        page.data
+        == plots.table(
+            [{"layer": "fc1", "weights": 235200, "share": 0.12345}], bars=["weights"], formats={"share": "{:.0%}"}
+        ).data
+    )

@@ -56,8 +56,8 @@ def test_sliders_are_linked_in_the_browser_and_not_by_the_kernel():
 
 def test_a_picture_carries_its_description_escaped():
     picture = shown(zimp.explorer(draw, alt, level=[7]).children[-1])
-    assert re.search(r'alt="&quot;\{&#x27;level&#x27;: 7\}&quot; &lt;drawn&gt;"', picture)
-    assert picture.startswith('<img src="data:image/webp;base64,')
+    assert re.search(r'aria-label="&quot;\{&#x27;level&#x27;: 7\}&quot; &lt;drawn&gt;"', picture)
+    assert picture.startswith('<div class="zimp-figure" role="img"') and "<svg" in picture
 
 
 def test_figures_are_closed_and_the_style_of_others_is_left_alone():

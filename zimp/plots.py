@@ -1,7 +1,7 @@
-"""The book's figures. Every function draws into the ``ax`` it is given and returns it; ``show`` puts the figure on a page.
+"""The book's figures. Every function draws into the ``ax`` it is given and returns it; ``show`` puts it on a page.
 
-One palette, safe for colour-blind readers, with the same colour for the same thing in every chapter, on a light page and
-on a dark one: a figure is an SVG whose colours are CSS variables by the names of ``COLORS``.
+One palette, safe for colour-blind readers, gives the same colour to the same thing in every chapter, on a light page
+and on a dark one: a figure is an SVG whose colours are CSS variables by the names of ``COLORS``.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def figure(columns=1, width=7.0, height=3.0, **options):
 
 
 def show(fig, alt):
-    """A figure as it stands on a page: an SVG in the page's own colours, with its panels one below the other on a phone.
+    """Show a figure on a page: an SVG in the page's own colours, whose panels stack on a phone.
 
     All text is 12 px. Black is the page's ink and white its paper, so both suit a light page and a dark one.
 
@@ -200,7 +200,7 @@ def _svg(fig, name) -> str:
 
 
 def table(rows, *, digits=3, bars=(), formats=None):
-    """A table of results as it stands on a page: numbers aligned, at most so many digits, bars where asked for.
+    """Show a table of results on a page: numbers aligned, few digits, bars where asked for.
 
     Parameters
     ----------
@@ -273,7 +273,9 @@ def bipartite(weights, mask=None, *, threshold=0.0, numbers=False, ax):
     for x, ys, letter, side in ((0, y_in, "x", -1), (1, y_out, "y", 1)):
         ax.scatter([x] * len(ys), ys, s=120, color=COLORS["paper"], edgecolor=COLORS["ink"], zorder=2)
         for k, y in enumerate(ys):
-            ax.annotate(f"{letter}{_lowered(k)}", (x, y), (16 * side, 0), textcoords="offset points", ha="center", va="center")
+            ax.annotate(
+                f"{letter}{_lowered(k)}", (x, y), (16 * side, 0), textcoords="offset points", ha="center", va="center"
+            )
     ax.set(xlim=(-0.3, 1.3), ylim=(-0.12, 1.12))
     ax.axis("off")
     return ax

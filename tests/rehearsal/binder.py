@@ -248,10 +248,9 @@ def move(page, cell):
     """Move the first slider of a cell by keyboard until its picture changes."""
     page.evaluate("cell => window.jupyterapp.shell.currentWidget.content.scrollToItem(cell, 'start')", cell)
     explorer = page.locator(".zimp-explorer >> visible=true").first
-    picture = explorer.locator("img >> visible=true")
-    before = picture.get_attribute("src")
+    before = explorer.locator(".zimp-figure >> visible=true").get_attribute("aria-label")
     explorer.get_by_role("slider").first.press("ArrowRight")
-    explorer.locator(f'img:not([src="{before}"]) >> visible=true').wait_for()
+    explorer.locator(f".zimp-figure:not([aria-label={json.dumps(before)}]) >> visible=true").wait_for()
     assert picture.count() == 1
 
 
