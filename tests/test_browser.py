@@ -163,8 +163,8 @@ def test_the_text_of_figures_can_be_read_on_a_phone(visit, name):
 
 @pytest.mark.parametrize("name", NUMBERED)
 def test_open_code_does_not_scroll_sideways(visit, name):
-    wide = """() => [...document.querySelectorAll("article .cell_input pre")]
-      .filter(code => code.checkVisibility() && code.scrollWidth > code.clientWidth + 1).map(code => code.textContent)"""
+    wide = """() => [...document.querySelectorAll("article .cell_input pre")].filter(code => code.checkVisibility())
+      .filter(code => code.scrollWidth > code.clientWidth + 1).map(code => code.textContent)"""
     assert visit(name).evaluate(wide) == []
 
 

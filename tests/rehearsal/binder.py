@@ -251,7 +251,7 @@ def move(page, cell):
     before = explorer.locator(".zimp-figure >> visible=true").get_attribute("aria-label")
     explorer.get_by_role("slider").first.press("ArrowRight")
     explorer.locator(f".zimp-figure:not([aria-label={json.dumps(before)}]) >> visible=true").wait_for()
-    assert picture.count() == 1
+    assert explorer.locator(".zimp-figure >> visible=true").count() == 1
 
 
 def main():
