@@ -229,9 +229,10 @@ def table(rows, *, digits=3, bars=(), formats=None):
     for column, form in (formats or {}).items():
         style.format(form, subset=[column])
     for column in bars:
-        style.bar(subset=[column], color=_variable("kept"), vmin=0, height=30, props="background-position: bottom")
+        style.bar(subset=[column], color=_variable("kept"), vmin=0, height=30, props="background-position: bottom;")
     numbers = [column for column in frame if pandas.api.types.is_numeric_dtype(frame[column])]
-    style.set_properties(subset=numbers, **{"text-align": "right"})
+    right = [{"selector": "th, td", "props": "text-align: right"}]
+    style.set_table_styles({column: right for column in numbers})
     own = hashlib.sha1(frame.to_json().encode()).hexdigest()[:8]
     return HTML(f'<div class="zimp-table" tabindex="0">{style.set_uuid(own).to_html()}</div>')
 
