@@ -1023,7 +1023,7 @@ def test_pairing_removes_what_the_results_have_in_common(seeds, seed):
 
 
 def test_a_hidden_neuron_without_incoming_weights_does_not_spoil_the_normal_form():
-    normal_form = functions_of("layer_graph")["normal_form"]
+    normal_form = functions_of("pieces_and_symmetries")["normal_form"]
     first, second = np.array([[0.0, 0.0], [2.0, -4.0]]), np.array([[3.0, 5.0]])
     one, other = normal_form(first, second)
     assert one.tolist() == [[0, 0], [0.5, -1]] and other.tolist() == [[3, 20]]
