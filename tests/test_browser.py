@@ -161,6 +161,21 @@ def test_the_text_of_figures_can_be_read_on_a_phone(visit, name):
     assert visit(name, width=390).evaluate(LETTERS) == []
 
 
+# Text of a figure that reaches beyond its drawing, and is cut off there.
+CUT = """() => [...document.querySelectorAll("main .zimp-figure svg")].filter(svg => svg.checkVisibility())
+  .flatMap(svg => [...svg.querySelectorAll("text")].filter(text => {
+    const [inner, outer] = [text, svg].map(part => part.getBoundingClientRect());
+    return inner.left < outer.left - 4 || inner.right > outer.right + 4 ||
+      inner.top < outer.top - 4 || inner.bottom > outer.bottom + 4;
+  }).map(text => text.textContent))"""
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_text_of_a_figure_is_cut_off(visit, name, width):
+    assert visit(name, width=width).evaluate(CUT) == []
+
+
 @pytest.mark.parametrize("name", NUMBERED)
 def test_open_code_does_not_scroll_sideways(visit, name):
     wide = """() => [...document.querySelectorAll("article .cell_input pre")].filter(code => code.checkVisibility())

@@ -158,8 +158,6 @@ def _stack(fig):
             ax.tick_params(labelleft=True)
             ax.set_ylabel(ax.get_ylabel() or first.get_ylabel())
         ax.set_subplotspec(spec)
-    for legend in [*fig.legends, *filter(None, (ax.get_legend() for ax in axes))]:
-        legend.set_ncols(1)
     fig.set_size_inches(_NARROW, height * rows)
 
 
@@ -229,7 +227,7 @@ def table(rows, *, digits=3, bars=(), formats=None):
     for column, form in (formats or {}).items():
         style.format(form, subset=[column])
     for column in bars:
-        style.bar(subset=[column], color=_variable("kept"), vmin=0, height=30, props="background-position: bottom;")
+        style.bar(subset=[column], color=_variable("kept"), vmin=0, height=30, props="background-position: bottom !important;")
     numbers = [column for column in frame if pandas.api.types.is_numeric_dtype(frame[column])]
     right = [{"selector": "th, td", "props": "text-align: right"}]
     style.set_table_styles({column: right for column in numbers})
