@@ -714,6 +714,40 @@ def heaviest_pruned(weights, mask):
     return np.abs(weights[~mask]).max(initial=0) / (np.abs(weights).max() or 1)
 
 
+def movement(one, other, scale=None):
+    """How far each death moves at most, and the bottleneck distance, at one scale or at each layer's own."""
+    forests = [zimp.spanning_forest(weights) for weights in (one, other)]
+    diagrams = [diagram_in_unit(forest, scale or forest.scale or 1) for forest in forests]
+    deaths = [diagram[np.isfinite(diagram[:, 1]), 1] for diagram in diagrams]
+    return np.abs(deaths[0] - deaths[1]).max(initial=0), bottleneck(*diagrams)
+
+
+@given(WEIGHTS, st.data(), st.sampled_from([1, 1.5, 4]))
+def test_statement_8_no_death_moves_further_than_the_weights_at_a_fixed_scale_by_small_changes(weights, data, factor):
+    change = data.draw(arrays(float, weights.shape, elements=st.floats(-0.5, 0.5).map(lambda x: round(x, 2))))
+    moved = weights + change * np.abs(weights).max()
+    scale = factor * max(np.abs(weights).max(), np.abs(moved).max()) or 1
+    epsilon = np.abs(np.abs(moved) - np.abs(weights)).max() / scale
+    deaths, distance = movement(weights, moved, scale)
+    assert distance <= deaths + 1e-9 and deaths <= epsilon + 1e-9
+
+
+@given(WEIGHTS.filter(np.any), st.data())
+def test_statement_8_nor_than_twice_that_at_the_layers_own_scales_by_small_changes(weights, data):
+    change = data.draw(arrays(float, weights.shape, elements=st.floats(-0.5, 0.5).map(lambda x: round(x, 2))))
+    moved = weights + change * np.abs(weights).max()
+    eta = np.abs(np.abs(moved) - np.abs(weights)).max()
+    deaths, distance = movement(weights, moved)
+    assert distance <= deaths + 1e-9
+    assert deaths <= 2 * eta / max(np.abs(weights).max(), np.abs(moved).max()) + 1e-9
+
+
+def test_statement_8_both_bounds_are_sharp_for_small_changes():
+    assert movement([[1.0, 0.3]], [[1.0, 0.2]], scale=1) == pytest.approx((0.1, 0.1))
+    deaths, distance = movement([[1.0, 0.98]], [[1.001, 0.979]])  # in the limit of b near 1 and eta small against 1 - b
+    assert deaths == distance == pytest.approx(1.98 * 0.001 / 1.001)
+
+
 @given(WEIGHTS, st.data())
 def test_statement_8_the_diagram_moves_no_further_than_the_heaviest_weight_set_to_zero(weights, data):
     mask = data.draw(arrays(bool, weights.shape))
@@ -918,6 +952,23 @@ def test_statement_11_the_stitched_tree_is_that_of_the_union_and_contained_in_th
     assert set(stitched.values) <= set(np.concatenate(trees))  # all weights differ, so that they name their edges
 
 
+@pytest.mark.parametrize("chosen", range(3))
+def test_statement_11_the_scale_of_the_layers_can_put_the_whole_tree_of_any_one_of_them_into_the_networks(chosen):
+    weights = [gaussian(5, 4), gaussian(3, 5, seed=1), gaussian(6, 3, seed=2)]
+    smallest = np.abs(weights[chosen]).min()
+    scaled = [weight * (100 / smallest if layer == chosen else 1) for layer, weight in enumerate(weights)]
+    tree = zimp.spanning_forest(scaled[chosen]).values
+    whole = zimp.spanning_forest(*zimp.stitched_graph(scaled)).values
+    assert set(tree) <= set(whole) and len(whole) == 4 + 5 + 3 + 6 - 1
+
+
+def test_chance_alone_gives_the_inverse_of_the_critical_compression_as_the_overlap_of_trees():
+    tree = zimp.spanning_forest(gaussian(2, 3))
+    placed = [zimp.spanning_forest(np.reshape(order, (2, 3))) for order in itertools.permutations(range(1, 7))]
+    overlaps = [Fraction(zimp.tree_overlap(tree, other).share).limit_denominator(9) for other in placed]
+    assert sum(overlaps) / len(overlaps) == Fraction(2 + 3 - 1, 2 * 3)
+
+
 def test_statement_11_lenet_needs_398_weights_fewer():
     model = zimp.lenet_300_100()
     assert len(zimp.spanning_forest(*zimp.stitched_graph(zimp.prunable(model).values()))) == 784 + 300 + 100 + 10 - 1
@@ -926,7 +977,7 @@ def test_statement_11_lenet_needs_398_weights_fewer():
 
 def test_deep_graph_persistence_depends_on_the_scale_which_the_book_says():
     """The best paths of a network need not have its heaviest weight, so their matrix has another maximum."""
-    page = functions_of("beyond_one_layer")
+    page = functions_of("longer_proofs")
     layers = page["standardised"]([gaussian(6, 5), gaussian(4, 6, seed=1)])
     paths = page["collapse"](*layers)
     brute = np.max([[np.minimum(layers[1][:, [h]], layers[0][[h], :])] for h in range(6)], axis=0)[0]
