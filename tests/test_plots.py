@@ -224,6 +224,14 @@ def test_all_text_of_a_shown_figure_is_of_one_size():
     assert sizes == {"9"}  # in a drawing of 3/4 of its size in pixels: 12 px
 
 
+def test_numbers_in_the_text_of_a_figure_are_not_cut():
+    """Coordinates were shortened to two decimals, and with them the labels of small densities."""
+    fig, ax = plots.figure(width=3)
+    ax.set(xticks=[0.005, 0.0125], title="0.98765")
+    page = plots.show(fig, "An axis.").data
+    assert all(f">{label}<" in page for label in ("0.0050", "0.0125", "0.98765"))
+
+
 def test_parts_of_figures_on_one_page_have_names_of_their_own():
     names = [set(re.findall(r' id="([^"]*)"', plots.show(drawn(height=h), "Two panels.").data)) for h in (2, 3)]
     assert all(names) and not names[0] & names[1]

@@ -181,7 +181,8 @@ def _svg(fig, name) -> str:
     if unknown:
         raise ValueError(f"{', '.join(sorted(unknown))}: no colours of the palette; take them from plots.COLORS")
     drawing = re.sub(r"(?<=: )#[0-9a-f]{6}", lambda color: _variable(names[color[0]]), drawing)
-    drawing = re.sub(r"(?<=[ \d(-])(\d*\.\d\d)\d+", r"\1", drawing)
+    places = r' (?:d|x|y|transform)="[^"]*"'  # to a hundredth of a point; what the text says stays
+    drawing = re.sub(places, lambda place: re.sub(r"(\.\d\d)\d+", r"\1", place[0]), drawing)
     drawing = re.sub(r"; font-family: [^;\"]*", "", drawing)  # the page's
     drawing = re.sub(r'(?<=<g) id="[^"]*"|\s*(?=/?>)', "", re.sub(r"\s+", " ", drawing))
     own = hashlib.sha1(drawing.encode()).hexdigest()[:8]  # names of parts are unique on the page
