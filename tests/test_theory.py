@@ -1010,6 +1010,19 @@ def test_holms_correction_on_the_numbers_of_a_textbook():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
+def test_statement_12_the_safe_density_of_shuffled_weights_is_that_of_random_orders():
+    """Whatever the weights are: exactly, over all orders of a 2x3 layer and all sets of its positions."""
+    for values in (np.arange(1.0, 7.0), np.exp(3 * np.arange(6.0))):
+        orders = itertools.permutations(values)
+        found = [round(6 * zimp.safe_density(np.reshape(order, (2, 3)))) for order in orders]
+        for k in range(1, 7):
+            sets = [mask for mask in all_masks((2, 3)) if mask.sum() == k]
+            connected = sum(zimp.count_components(mask) == 1 for mask in sets)
+            assert sum(safe <= k for safe in found) * len(sets) == connected * len(found)
+    sets = [mask for mask in all_masks((3, 3)) if mask.sum() == 5]
+    assert (sum(zimp.count_components(mask) == 1 for mask in sets), len(sets)) == (81, 126)
+
+
 SIX_LAYERS = [
     ("mlp", "fc1.weight", 300, 64), ("mlp", "fc2.weight", 100, 300), ("mlp", "output.weight", 10, 100),
     ("conv", "conv1.weight", 16, 9), ("conv", "conv2.weight", 32, 144), ("conv", "output.weight", 10, 128),
