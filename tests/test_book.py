@@ -219,7 +219,7 @@ def test_binder_buttons_open_the_very_file(site):
 def test_the_build_sets_the_kernels_with_which_notebooks_compute():
     """Numbers of a page were those of the processor on which it was built."""
     config = yaml.safe_load((BOOK / "_config.yml").read_text(encoding="utf-8"))["sphinx"]
-    assert config["local_extensions"] == {"fixed_kernels": "_ext/"}
+    assert config["local_extensions"]["fixed_kernels"] == "_ext/"
     assert config["config"]["extensions"][0] == "fixed_kernels"  # the list replaces Jupyter Book's, and ours with it
     code = "import os, fixed_kernels; print(*(os.environ[name] for name in fixed_kernels.FIXED))"
     environment = {name: value for name, value in os.environ.items() if name not in FIXED} | {"MKL_CBWR": "COMPATIBLE"}

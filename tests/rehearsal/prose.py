@@ -33,7 +33,7 @@ def main():
     print(f"{'page':24}" + "".join(f"{name:>11}" for name in count("", [])[0]))
     for page in options.pages:
         text = (BOOK / f"{page}.md").read_text(encoding="utf-8")
-        counts, found = count(text, jupytext.reads(text, "md:myst").cells)
+        counts, found = count(text, jupytext.reads(unfolded(text), "md:myst").cells)
         print(f"{page:24}" + "".join(f"{value:>11}" for value in counts.values()))
         for kind, places in found.items() if options.list else ():
             for place in places:
@@ -42,8 +42,7 @@ def main():
 
 def count(text, cells):
     """The counts of a page by name, and by name the places that were counted."""
-    open_text = re.sub(FOLDED, "\n", text, flags=re.M | re.S)
-    paragraphs = [block for block in prose(open_text) if block]
+    paragraphs = [block for block in prose(unfolded(text)) if block]
     sentences = [
         s for block in paragraphs for s in re.split(r"(?<=[.?!])\s+(?=[A-Z*])", plain(block)) if len(s.split()) > 2
     ]
@@ -70,6 +69,11 @@ def count(text, cells):
     share = f"{len(found['bracket']) / len(sentences):.1%}" if sentences else "-"
     counts = {"words": words, "sentences": len(sentences), "brackets": share}
     return counts | {kind: len(places) for kind, places in found.items() if kind != "bracket"}, found
+
+
+def unfolded(text):
+    """A page without its proofs, answers and solutions."""
+    return re.sub(FOLDED, "\n", text, flags=re.M | re.S)
 
 
 def prose(text):
