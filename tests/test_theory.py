@@ -1010,6 +1010,25 @@ def test_holms_correction_on_the_numbers_of_a_textbook():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
+@pytest.mark.parametrize("kept", range(7))
+def test_a_random_mask_keeps_of_any_chosen_weights_the_share_that_it_keeps_of_all(kept):
+    """On average, and exactly: over all masks of a 2x3 layer with as many weights."""
+    masks = [mask for mask in all_masks((2, 3)) if mask.sum() == kept]
+    for chosen in all_masks((2, 3)):
+        assert sum((mask & chosen).sum() for mask in masks) * 6 == chosen.sum() * kept * len(masks)
+
+
+@given(WEIGHTS)
+def test_magnitude_pruning_preserves_h0_from_the_safe_density_on(layer):
+    """The verdict on a layer: with k weights, if and only if k is at least the safe density's."""
+    full = zimp.spanning_forest(layer)
+    needed = round(zimp.safe_density(layer) * layer.size)
+    for k in range(1, layer.size + 1):
+        pruned = zimp.spanning_forest(layer, zimp.magnitude_mask(layer, k))
+        same = pruned.n_components == full.n_components and np.array_equal(pruned.values, full.values)
+        assert same == (k >= needed)
+
+
 def test_statement_12_the_safe_density_of_shuffled_weights_is_that_of_random_orders():
     """Whatever the weights are: exactly, over all orders of a 2x3 layer and all sets of its positions."""
     for values in (np.arange(1.0, 7.0), np.exp(3 * np.arange(6.0))):
