@@ -52,7 +52,7 @@ def as_layer(weights, mask=None) -> Layer:
 
 
 def as_matrix(weights) -> np.ndarray:
-    """Convert ``weights`` to a finite numpy matrix with the same order of entries; a view if possible."""
+    """Convert ``weights`` to a finite numpy matrix whose entries compare as the given ones do; a view if possible."""
     weights = as_array(weights)
     _check_matrix_shape(weights.shape)
     return check_finite(weights)
@@ -76,8 +76,7 @@ def as_array(weights, name="weights") -> np.ndarray:
     if weights.dtype.kind != "f" or weights.dtype.itemsize > 8:
         raise ValueError(
             f"{name} {_verb(name)} dtype {weights.dtype}; the weights of a layer must be real numbers "
-            "of at most 64 bits "
-            "(a mask goes into the argument mask)"
+            "of at most 64 bits (a mask goes into the argument mask)"
         )
     return weights.astype(weights.dtype.name, copy=False)  # where bytes are in another order
 
@@ -91,7 +90,8 @@ def as_mask(mask, shape: tuple[int, ...]) -> np.ndarray | None:
         raise ValueError(f"mask has dtype {mask.dtype}; it must be boolean, or hold only the numbers 0 and 1")
     if mask.shape != tuple(shape):
         raise ValueError(
-            f"mask has shape {mask.shape}, but the weights have shape {tuple(shape)}; the two must be equal"
+            f"mask has shape {mask.shape}, but the weights have shape {tuple(shape)}; "
+            "a mask must have one entry for each weight"
         )
     if mask.dtype != bool:
         if not np.isin(mask, (0, 1)).all():

@@ -598,5 +598,5 @@ def _check_view(view, input_size):
     if view == "spatial" and input_size is None:
         raise ValueError(
             "view='spatial' needs input_size, the size of the input image, because the weights of a convolution do not "
-            "say it; e.g. input_size=(32, 32) for layer_graph, (3, 32, 32) for tree_sizes"
+            "determine it; e.g. input_size=(32, 32) for layer_graph, (3, 32, 32) for tree_sizes"
         )

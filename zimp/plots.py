@@ -133,7 +133,7 @@ def show(fig, alt):
     >>> page = plots.show(plots.barcode([[0.9, 0.2], [0.1, 0.5]], ax=ax).figure, "Four bars, one of which never ends.")
     """
     if not (isinstance(alt, str) and alt.strip()):
-        raise ValueError(f"alt={alt!r} is empty; describe the figure for readers who cannot see it")
+        raise ValueError(f"alt={alt!r} must be a non-empty text; describe the figure for readers who cannot see it")
     wide = fig.get_figwidth() > _NARROW
     pictures = [_svg(fig, "zimp-wide" if wide else "")]
     if wide:
@@ -179,7 +179,7 @@ def _svg(fig, name) -> str:
     names = {color.lower(): name for name, color in reversed(COLORS.items())} | {"#000000": "ink"}
     unknown = {color for color in re.findall(r"(?<=: )#[0-9a-f]{6}", drawing) if color not in names}
     if unknown:
-        raise ValueError(f"{', '.join(sorted(unknown))}: not in the palette; take colours from plots.COLORS")
+        raise ValueError(f"the palette does not have {', '.join(sorted(unknown))}; take colours from plots.COLORS")
     drawing = re.sub(r"(?<=: )#[0-9a-f]{6}", lambda color: _variable(names[color[0]]), drawing)
     drawing = re.sub(r"(?<=[ \d(-])(\d*\.\d\d)\d+", r"\1", drawing)
     drawing = re.sub(r"; font-family: [^;\"]*", "", drawing)  # the page's

@@ -366,7 +366,7 @@ def mask_facts(model, masks, before=None) -> dict[str, dict]:
         array, _ = as_weight(weight.parameter)
         gone = before[name] & ~masks[name]
         if (masks[name] & ~before[name]).any():
-            raise ValueError(f"masks keep weights of {name} that before prunes; intersect the two")
+            raise ValueError(f"masks keep weights of {name} that are pruned in before; intersect masks with before")
         if gone.any() and not array[gone].any():
             raise ValueError(
                 f"the {int(gone.sum())} weights of {name} that the masks remove are 0 already; "
@@ -665,4 +665,4 @@ def _check_names(what, given, weights, all_of_them=True):
         if name not in given:
             raise ValueError(f"{what} has no entry for {name!r}; it needs one for each of {names}")
         if name not in weights:
-            raise ValueError(f"{what} has an entry for {name!r}, but must name one of {names}")
+            raise ValueError(f"{what} has an entry for {name!r}; each entry must be for one of {names}")

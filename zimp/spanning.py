@@ -1,4 +1,4 @@
-"""Find the edges of a layer's maximum spanning forest in a few times what it takes to read its weights.
+"""Find the edges of a layer's maximum spanning forest in a few times the time that reading its weights takes.
 
 A forest has fewer edges than the layer has neurons, so most weights need only be looked at once:
 

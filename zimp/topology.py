@@ -416,8 +416,8 @@ def tree_overlap(a, b, mask=None) -> TreeOverlap:
             raise ValueError(f"{name} is a {type(forest).__name__}, not a zimp.SpanningForest; give spanning_forest(w)")
     if a.shape != b.shape:
         raise ValueError(
-            f"a belongs to a layer of shape {a.shape}, but b to one of shape {b.shape}; both must be "
-            "forests of one layer"
+            f"a belongs to a layer of shape {a.shape}, but b to one of shape {b.shape}; "
+            "both must be forests of the same layer"
         )
     mask = as_mask(mask, a.shape)
     share = float(b.mask[a.rows, a.cols].mean()) if len(a) else 1.0

@@ -158,7 +158,8 @@ def check_split(split, name="split"):
             )
     if x.ndim == 0 or len(x) == 0 or y.shape != (len(x),):
         raise ValueError(
-            f"{name} has images {tuple(x.shape)} and labels {tuple(y.shape)}; there must be one label for each image"
+            f"{name} has images {tuple(x.shape)} and labels {tuple(y.shape)}; "
+            "there must be at least one image, and one label for each"
         )
     if y.dtype != torch.int64:
         raise ValueError(f"{name} has labels of {y.dtype}; they must be whole numbers: y.long()")

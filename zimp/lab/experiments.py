@@ -292,8 +292,8 @@ def _is_one_shot(sweep) -> bool:
     for method in sweep.methods:
         if method not in (ONE_SHOT if one_shot else RULES):
             raise ValueError(
-                f"method {method!r} is unknown; it must be one of {', '.join(RULES)}, or all methods "
-                f"must be among {', '.join(ONE_SHOT)}"
+                f"method {method!r} is unknown; it must be one of {', '.join(RULES)}, "
+                f"or all methods must be among {', '.join(ONE_SHOT)}"
             )
     return one_shot
 

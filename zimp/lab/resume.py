@@ -90,7 +90,7 @@ def run_levels(folder) -> Iterator[KeptLevel]:
     """
     folder = as_folder(folder)
     if not folder.exists():
-        raise NotADirectoryError(f"folder={str(folder)!r} must be the folder of a run")
+        raise NotADirectoryError(f"folder={str(folder)!r} does not exist; it must be the folder of a run")
     files = folder.glob("*-level_*.safetensors")
     files = sorted(files, key=lambda path: (len(_whose_file(path)), path.name))  # seed 2 before seed 10
     for path in files:

@@ -95,8 +95,8 @@ def train_together(
     seeds = [check_seed(seed) for seed in as_list("seeds", seeds)]
     if not len(models) == len(masks) == len(seeds) > 0:
         raise ValueError(
-            f"there are {len(models)} models, {len(masks)} masks and {len(seeds)} seeds; each "
-            "replicate needs one of each"
+            f"there are {len(models)} models, {len(masks)} masks and {len(seeds)} seeds; "
+            "each replicate needs one of each"
         )
     masks = [as_masks(prunable_weights(model), mask) for model, mask in zip(models, masks)]
     _check_alike(models, split)
@@ -328,9 +328,9 @@ def _check_forward(models, stacked, images):
         pairs += [(buffer, buffers[name][replicate]) for name, buffer in model.named_buffers()]
         if not all(map(_close, *zip(*pairs))):
             raise ValueError(
-                f"network {replicate} gives different outputs when all replicates run together; a "
-                "state that is neither "
-                "parameter nor buffer, or a buffer that is replaced and not changed in place, needs training one by one"
+                f"network {replicate} gives different outputs when all replicates run together; a state that is "
+                "neither parameter nor buffer, or a buffer that is replaced and not changed in place, needs training "
+                "one by one"
             )
 
 

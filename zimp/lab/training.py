@@ -306,7 +306,7 @@ def check_training(split, steps, start, batch_size, optimizer, snapshot_at) -> t
     if start >= steps:
         raise ValueError(f"start={start} must be below steps={steps}; otherwise there is nothing to train")
     if snapshot_at is not None and not start <= check_count("snapshot_at", snapshot_at, 0) < steps:
-        raise ValueError(f"snapshot_at={snapshot_at} must be one of the steps from start={start} to steps={steps}")
+        raise ValueError(f"snapshot_at={snapshot_at} must be at least start={start} and below steps={steps}")
     return steps, start, check_count("batch_size", batch_size)
 
 
