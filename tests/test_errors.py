@@ -97,36 +97,58 @@ BAD_LAYERS = {
     "infinite": ((torch.tensor([[1.0], [-INF]]),), r"weights\[1, 0\] is -inf; all weights must be finite"),
     "no outputs": ((np.ones((0, 3)),), r"shape \(0, 3\); a layer "),
     "no inputs": ((np.ones((3, 0)),), r"shape \(3, 0\); a layer "),
-    "complex": ((ONES * 1j,), "dtype complex128; a layer's weights are real numbers"),
-    "complex tensor": ((torch.ones(2, 2) * 1j,), "dtype complex64; a layer's weights are real numbers"),
+    "complex": ((ONES * 1j,), "dtype complex128; the weights of a layer must be real numbers"),
+    "complex tensor": ((torch.ones(2, 2) * 1j,), "dtype complex64; the weights of a layer must be real numbers"),
     "a mask for weights": ((ONES > 0,), "dtype bool; .*a mask goes into the argument mask"),
-    "strings": (([["a", "b"]],), "dtype <U1; a layer's weights are real numbers"),
-    "objects": (([[None, 1.0]],), "dtype object; a layer's weights are real numbers"),
-    "large complex numbers": ((ONES.astype(np.clongdouble),), "a layer's weights are real numbers of at most 64 bits"),
-    "dates": ((ONES.astype("M8[s]"),), r"dtype datetime64\[s\]; a layer's weights are real numbers"),
-    "ragged rows": (([[1.0, 2.0], [3.0]],), "a list is no array of numbers .*; are all rows equally long?"),
+    "strings": (([["a", "b"]],), "dtype <U1; the weights of a layer must be real numbers"),
+    "objects": (([[None, 1.0]],), "dtype object; the weights of a layer must be real numbers"),
+    "large complex numbers": (
+        (ONES.astype(np.clongdouble),), "the weights of a layer must be real numbers of at most 64 bits",
+    ),
+    "dates": ((ONES.astype("M8[s]"),), r"dtype datetime64\[s\]; the weights of a layer must be real numbers"),
+    "ragged rows": (
+        ([[1.0, 2.0], [3.0]],), "a list cannot be converted to an array of numbers .*; are all rows equally long?",
+    ),
     "a masked array": (
-        (np.ma.masked_array(ONES, ONES > 0),), "a masked array hides some of its entries, which are weights all the",
+        (np.ma.masked_array(ONES, ONES > 0),),
+        "a masked array hides weights that still exist; pass array.data, and for the mask",
     ),
     "floats of 8 bits": ((torch.ones(3, 4).to(torch.float8_e4m3fn),), r"a Tensor of torch.float8_e4m3fn .* or"),
-    "complex halves": ((torch.ones(3, 4).to(torch.complex32),), "a Tensor of torch.complex32 .* is no array of"),
-    "a meta tensor": ((torch.ones(3, 4, device="meta"),), "torch.float32 in the layout torch.strided on meta is no"),
-    "a parameter not initialised": (
-        (nn.parameter.UninitializedParameter(),), "an? UninitializedParameter of torch.float32 .* is no array of",
+    "complex halves": (
+        (torch.ones(3, 4).to(torch.complex32),),
+        "a Tensor of torch.complex32 .* cannot be converted to an array of numbers",
     ),
-    "mask of another shape": ((ONES, ONES.T), r"mask has shape \(4, 3\), the weights have \(3, 4\)"),
-    "mask of fewer dimensions": ((ONES, ONES[0]), r"mask has shape \(4,\), the weights have \(3, 4\)"),
+    "a meta tensor": (
+        (torch.ones(3, 4, device="meta"),),
+        "torch.float32 in the layout torch.strided on meta cannot be converted to an array",
+    ),
+    "a parameter not initialised": (
+        (nn.parameter.UninitializedParameter(),),
+        "an? UninitializedParameter of torch.float32 .* cannot be converted to an array of numbers",
+    ),
+    "mask of another shape": ((ONES, ONES.T), r"mask has shape \(4, 3\), but the weights have shape \(3, 4\)"),
+    "mask of fewer dimensions": ((ONES, ONES[0]), r"mask has shape \(4,\), but the weights have shape \(3, 4\)"),
     "mask of other entries": ((ONES, 2 * ONES), "mask has entries other than 0 and 1"),
     "mask of weights": ((ONES, 0.5 * ONES), "mask has entries other than 0 and 1"),
     "mask of NaN": ((ONES, NAN * ONES), "mask has entries other than 0 and 1"),
-    "mask of words": ((ONES, ONES.astype(str)), "mask has dtype <U32; a mask is boolean, or of the numbers 0 and 1"),
-    "mask of objects": ((ONES, ONES.astype(object)), "mask has dtype object; a mask is boolean, or of the numbers 0"),
-    "complex mask": ((ONES, 1j * ONES), "mask has dtype complex128; a mask is boolean, or of the numbers 0 and 1"),
-    "masked mask": ((ONES, np.ma.masked_array(ONES, ONES > 0)), "a masked array hides some of its entries"),
+    "mask of words": (
+        (ONES, ONES.astype(str)), "mask has dtype <U32; it must be boolean, or hold only the numbers 0 and 1",
+    ),
+    "mask of objects": (
+        (ONES, ONES.astype(object)), "mask has dtype object; it must be boolean, or hold only the numbers 0",
+    ),
+    "complex mask": (
+        (ONES, 1j * ONES), "mask has dtype complex128; it must be boolean, or hold only the numbers 0 and 1",
+    ),
+    "masked mask": ((ONES, np.ma.masked_array(ONES, ONES > 0)), "a masked array hides weights that still exist"),
     "sparse mask": ((ONES, csr_array(ONES)), r"the mask is a sparse array; give it dense, as its toarray\(\) or"),
     "sparse tensor for a mask": ((ONES, torch.ones(3, 4).to_sparse()), "the mask is a sparse array; give it dense"),
-    "a layer of torch": ((nn.Linear(4, 3),), "weights is a Linear, no array of numbers; give the weight of one layer"),
-    "a graph": ((zimp.layer_graph(ONES),), r"weights is a LayerGraph, no array of numbers; unpack it: \*graph"),
+    "a layer of torch": (
+        (nn.Linear(4, 3),), "weights is a Linear, but must be an array of numbers; give the weight of one layer",
+    ),
+    "a graph": (
+        (zimp.layer_graph(ONES),), r"weights is a LayerGraph, but must be an array of numbers; unpack it: \*graph",
+    ),
 }  # fmt: skip
 if np.longdouble(0).itemsize > 8:  # not on Windows, and not on Apple's processors
     BAD_LAYERS["long doubles"] = (ONES.astype(np.longdouble),), "real numbers of at most 64 bits"
@@ -199,9 +221,10 @@ BAD = {
         for value in (NAN, INF, -INF)
     },
     "a complex sparse array": (
-        lambda: zimp.spanning_forest(csr_array(1j * ONES)), "dtype complex128; a layer's weights are real numbers",
+        lambda: zimp.spanning_forest(csr_array(1j * ONES)),
+        "dtype complex128; the weights of a layer must be real numbers",
     ),
-    "a sparse mask for weights": (lambda: zimp.spanning_forest(csr_array(ONES > 0)), "dtype bool; a layer's weights"),
+    "a sparse mask for weights": (lambda: zimp.spanning_forest(csr_array(ONES > 0)), "dtype bool; the weights of a"),
     "a sparse array with an entry twice": (
         lambda: zimp.spanning_forest(csr_array(([1.0, 2.0], [0, 0], [0, 2]), shape=(1, 2))),
         re.escape("the sparse array has entries twice or out of order; call its sum_duplicates() first"),
@@ -215,12 +238,12 @@ BAD = {
     "components of weights": (lambda: zimp.count_components([[0.5]]), "mask has entries other than 0 and 1"),
     "unknown convention": (
         lambda: zimp.neural_persistence(ONES, convention="mean"),
-        "convention='mean' is unknown; it is one of 'rieck', 'balwani'",
+        "convention='mean' is unknown; it must be one of 'rieck', 'balwani'",
     ),
-    "p below 1": (lambda: zimp.neural_persistence(ONES, p=0.5), "p=0.5 is not a finite number of at least 1"),
-    "p = 0": (lambda: zimp.neural_persistence(ONES, p=0), "p=0.0 is not a finite number of at least 1"),
-    "infinite p": (lambda: zimp.neural_persistence(ONES, p=INF), "p=inf is not a finite number of at least 1"),
-    "NaN p": (lambda: zimp.neural_persistence(ONES, p=NAN), "p=nan is not a finite number of at least 1"),
+    "p below 1": (lambda: zimp.neural_persistence(ONES, p=0.5), "p=0.5 must be a finite number of at least 1"),
+    "p = 0": (lambda: zimp.neural_persistence(ONES, p=0), "p=0.0 must be a finite number of at least 1"),
+    "infinite p": (lambda: zimp.neural_persistence(ONES, p=INF), "p=inf must be a finite number of at least 1"),
+    "NaN p": (lambda: zimp.neural_persistence(ONES, p=NAN), "p=nan must be a finite number of at least 1"),
     "a scale below the layer's": (
         lambda: zimp.neural_persistence(-2 * ONES, scale=1.5),
         r"scale=1.5 is not a positive number of at least the layer's largest \|w\| \(2\); pass the maximum",
@@ -240,13 +263,17 @@ BAD = {
     "a p for each layer": (lambda: zimp.neural_persistence(ONES, p=[1, 2]), r"p=\[1, 2\] is not a number"),
     "a complex scale": (lambda: zimp.neural_persistence(ONES, scale=1j), "scale=1j is not a number"),
     "a scale beyond all floats": (lambda: zimp.neural_persistence(ONES, scale=10**400), "scale=1000.* is not a number"),
-    "a convention that is an array": (lambda: zimp.neural_persistence(ONES, convention=ONES), "is unknown; it is one"),
+    "a convention that is an array": (
+        lambda: zimp.neural_persistence(ONES, convention=ONES), "is unknown; it must be one of",
+    ),
     "ripser of a sparse array": (
         lambda: zimp.ripser_diagram(csr_array(ONES)),
-        "a sparse array is taken only as weights of zimp.spanning_forest and its like; here give it dense, together "
-        "with a mask of the entries that are stored: what is absent would become a weight of 0",
+        "this function takes no sparse array; give a dense one, together with a mask of the stored entries, "
+        "because absent entries would otherwise become weights of 0",
     ),
-    "heaviest of a sparse array": (lambda: zimp.magnitude_mask(csr_array(ONES), 1), "a sparse array is taken only as"),
+    "heaviest of a sparse array": (
+        lambda: zimp.magnitude_mask(csr_array(ONES), 1), "this function takes no sparse array; give",
+    ),
     "components of a sparse array": (lambda: zimp.count_components(csr_array(ONES)), "the mask is a sparse array;"),
     # bounds
     "a probability in words": (
@@ -283,15 +310,15 @@ BAD = {
     "negative padding": (lambda: zimp.spatial_critical_compression(8, 8, padding=-1), "padding=-1 is below 0"),
     "fractional padding": (lambda: zimp.spatial_critical_compression(8, 8, padding=0.5), "padding=0.5 is not a whole"),
     "more kept than there are": (
-        lambda: zimp.retention_bound(13, 3, 4), "kept=13 is not between 0 and the 12 weights of a 3x4 layer",
+        lambda: zimp.retention_bound(13, 3, 4), "kept=13 must lie between 0 and the 12 weights of a 3x4 layer",
     ),
-    "negatively many kept": (lambda: zimp.retention_bound(-1, 3, 4), "kept=-1 is not between 0 and the 12 weights"),
+    "negatively many kept": (lambda: zimp.retention_bound(-1, 3, 4), "kept=-1 must lie between 0 and the 12 weights"),
     "a share kept": (lambda: zimp.retention_bound(0.5, 3, 4), "kept=0.5 is not a whole number"),
     "a layer of no inputs": (lambda: zimp.retention_bound(0, 3, 0), "n=0 is not positive"),
     **{
         f"probability {value}": (
             lambda value=value: zimp.connectivity_density(3, 4, value),
-            f"probability={value} is not strictly between 0 and 1; the median is 0.5",
+            f"probability={value} must lie strictly between 0 and 1; the median is 0.5",
         )
         for value in (0, 1, -0.5, 1.5, NAN)
     },
@@ -307,7 +334,7 @@ BAD = {
     "pruned by torch": (
         lambda: zimp.prunable(nn.Sequential(pruned_by_torch())),
         re.escape(
-            "0.weight is computed, not stored, so to prune it would be in vain; make it permanent first: "
+            "0.weight is computed, not stored, so pruning it would have no effect; make it permanent first: "
             "torch.nn.utils.prune.remove(layer, name)"
         ),
     ),
@@ -316,13 +343,17 @@ BAD = {
         re.escape("make it permanent first: torch.nn.utils.parametrize.remove_parametrizations(layer, name)"),
     ),
     "a layer without weights": (
-        lambda: zimp.prunable(with_weight(None)), "weight is computed, not stored, so to prune it would be in vain$",
+        lambda: zimp.prunable(with_weight(None)), "weight is computed, not stored, so pruning it would have no effect$",
     ),
     "a class for a module": (lambda: zimp.prunable(nn.Linear), "model is a type, not a torch.nn.Module; build the"),
     "half a group": (lambda: zimp.layer_graph(ONES, groups=1.5), "groups=1.5 is not a whole number"),
-    "a view that is a list": (lambda: zimp.layer_graph(ONES, view=["matrix"]), r"view=\['matrix'\] is unknown; it is"),
-    "a layer to stitch": (lambda: zimp.stitched_graph(nn.Linear(4, 3)), "weights is a Linear, which is no sequence;"),
-    "one mask to stitch": (lambda: zimp.stitched_graph([ONES], True), "masks is a bool, which is no sequence; give a"),
+    "a view that is a list": (
+        lambda: zimp.layer_graph(ONES, view=["matrix"]), r"view=\['matrix'\] is unknown; it must be one of",
+    ),
+    "a layer to stitch": (lambda: zimp.stitched_graph(nn.Linear(4, 3)), "weights is a Linear, but must be a sequence;"),
+    "one mask to stitch": (
+        lambda: zimp.stitched_graph([ONES], True), "masks is a bool, but must be a sequence; give a",
+    ),
     "an image in words": (
         lambda: zimp.tree_sizes(zimp.small_conv(), view="spatial", input_size="888"), "input_size='8' is not a whole",
     ),
@@ -331,7 +362,7 @@ BAD = {
         re.escape("input_size=(1, 0, 8) is below 1"),
     ),
     "unknown view": (
-        lambda: zimp.layer_graph(ONES, view="pixel"), "view='pixel' is unknown; it is one of 'matrix', 'channel'",
+        lambda: zimp.layer_graph(ONES, view="pixel"), "view='pixel' is unknown; it must be one of 'matrix', 'channel'",
     ),
     "spatial view without an input size": (
         lambda: zimp.layer_graph(ONES, view="spatial"), "view='spatial' needs input_size, the size of the input image",
@@ -360,7 +391,8 @@ BAD = {
     ),
     "nothing to stitch": (lambda: zimp.stitched_graph([]), "there are 0 layers and 0 masks; give at least one layer"),
     "a mask too few to stitch": (
-        lambda: zimp.stitched_graph([ONES, ONES.T], [None]), "there are 2 layers and 1 masks; .* a mask each",
+        lambda: zimp.stitched_graph([ONES, ONES.T], [None]),
+        "there are 2 layers and 1 masks; .*, and one mask for each",
     ),
     "layers that do not fit together": (
         lambda: zimp.stitched_graph([ONES, ONES]),
@@ -370,13 +402,15 @@ BAD = {
         lambda: zimp.stitched_graph([np.ones((2, 1, 3, 3))]), r"shape \(2, 1, 3, 3\); a layer is a matrix",
     ),
     "a stitched mask": (
-        lambda: zimp.stitched_graph([ONES], [ONES.T]), r"mask has shape \(4, 3\), the weights have \(3, 4\)",
+        lambda: zimp.stitched_graph([ONES], [ONES.T]), r"mask has shape \(4, 3\), but the weights have shape \(3, 4\)",
     ),
     "a stitched NaN": (lambda: zimp.stitched_graph([ONES, [[1.0, NAN, 1.0]]]), r"weights\[0, 1\] is nan"),
     "unknown view of a network": (lambda: zimp.tree_sizes(network(), view=None), "view=None is unknown"),
     "a graph of a vector": (lambda: zimp.layer_graph([1.0, 2.0]), r"weight has shape \(2,\); a layer has outputs and"),
     "a graph of nothing": (lambda: zimp.layer_graph(np.ones((0, 3, 3, 3))), r"weight has shape \(0, 3, 3, 3\); a"),
-    "a graph's mask": (lambda: zimp.layer_graph(ONES, ONES[1:]), r"mask has shape \(2, 4\), the weights have \(3, 4\)"),
+    "a graph's mask": (
+        lambda: zimp.layer_graph(ONES, ONES[1:]), r"mask has shape \(2, 4\), but the weights have shape \(3, 4\)",
+    ),
     **{
         f"{groups} groups": (
             lambda groups=groups: zimp.layer_graph(np.ones((4, 2, 3, 3)), groups=groups),
@@ -387,19 +421,19 @@ BAD = {
     # pruning
     **{
         f"keep={keep!r} {name}": (
-            lambda mask_of=mask_of, keep=keep: mask_of(ONES, keep), re.escape(f"keep={keep!r} is not {what}")
+            lambda mask_of=mask_of, keep=keep: mask_of(ONES, keep), re.escape(f"keep={keep!r} {what}")
         )
         for name, mask_of in [("heaviest", zimp.magnitude_mask), ("random", zimp.random_mask)]
         for keep, what in [
-            (13, "between 0 and the 12 weights that are left"),
-            (-1, "between 0 and the 12 weights that are left"),
-            (0.5, "a whole number; it is a count of weights, not a share"),
-            (6.0, "a whole number"),
-            (None, "a whole number"),
+            (13, "must lie between 0 and the 12 remaining weights"),
+            (-1, "must lie between 0 and the 12 remaining weights"),
+            (0.5, "is not a whole number; it is a count of weights, not a share"),
+            (6.0, "is not a whole number"),
+            (None, "is not a whole number"),
         ]
     },
     "keep above what the mask leaves": (
-        lambda: zimp.magnitude_mask(ONES, 4, np.eye(3, 4)), "keep=4 is not between 0 and the 3 weights that are left",
+        lambda: zimp.magnitude_mask(ONES, 4, np.eye(3, 4)), "keep=4 must lie between 0 and the 3 remaining weights",
     ),
     "keep below the tree": (
         lambda: zimp.topological_mask(np.ones((300, 784)), 900),
@@ -420,31 +454,34 @@ BAD = {
     ),
     "a seed for a generator": (
         lambda: zimp.random_mask(ONES, 3, generator=0),
-        r"generator=0 is not a generator; a seed becomes one by torch.Generator\(\).manual_seed\(seed\)",
+        r"generator=0 must be a generator; make one from a seed by torch.Generator\(\).manual_seed\(seed\)",
     ),
-    "a seed for prune's generator": (lambda: prune(criterion="random", generator=0), "generator=0 is not a generator"),
+    "a seed for prune's generator": (lambda: prune(criterion="random", generator=0), "generator=0 must be a generator"),
     **{
         f"rate={rate!r}": (
             lambda rate=rate: prune(rate=rate),
-            re.escape(f"rate={rate!r} is not strictly between 0 and 1; 0.2 prunes a fifth of what is left"),
+            re.escape(f"rate={rate!r} must lie strictly between 0 and 1; 0.2 prunes a fifth of the remaining weights"),
         )
         for rate in (0, 1, -0.1, 1.5, NAN, INF, "a", None, [0.2])
     },
     "a rate of a layer": (
-        lambda: prune(rate={"0.weight": 0.2, "1.weight": 20}), r"rate\['1.weight'\]=20 is not strictly between 0 and 1",
+        lambda: prune(rate={"0.weight": 0.2, "1.weight": 20}),
+        r"rate\['1.weight'\]=20 must lie strictly between 0 and 1",
     ),
     "a budget above what is left": (
-        lambda: prune(keep={"1.weight": 9}), r"keep\['1.weight'\]=9 is not between 0 and the 8 weights that are left",
+        lambda: prune(keep={"1.weight": 9}), r"keep\['1.weight'\]=9 must lie between 0 and the 8 remaining weights",
     ),
     "a budget below the tree": (
         lambda: prune(keep={"0.weight": 5}, criterion="topological"),
         "keep=5 is below the 6 weights of a spanning tree of a 4x3 layer, 0.weight; topological pruning cannot go",
     ),
     "a budget that is a share": (lambda: prune(keep={"0.weight": 0.5}), r"keep\['0.weight'\]=0.5 is not a whole num"),
-    "a budget of no layer": (lambda: prune(keep={"fc": 5}), "keep has an entry for 'fc', which is none of 0.weight, 1"),
+    "a budget of no layer": (
+        lambda: prune(keep={"fc": 5}), "keep has an entry for 'fc'; each entry must be for one of 0.weight, 1",
+    ),
     "one budget": (lambda: prune(keep=5), "keep is a int, not a dict; it needs an entry for each of 0.weight, 1.weig"),
     "budgets and rates": (
-        lambda: prune(keep={"0.weight": 5}, rate=0.5), "keep was given together with rate=0.5; it takes the place",
+        lambda: prune(keep={"0.weight": 5}, rate=0.5), "keep was given together with rate=0.5; give only one",
     ),
     "budgets of a network": (
         lambda: prune(keep={"0.weight": 5}, scope="global"), "but scope='global' prunes the network as one",
@@ -452,24 +489,26 @@ BAD = {
     "True weights": (lambda: zimp.magnitude_mask(ONES, True), "keep=True is not a whole number; it is a count of"),
     "a rate too many": (
         lambda: prune(rate={"0.weight": 0.2, "1.weight": 0.2, "1.bias": 0.2}),
-        "rate has an entry for '1.bias', which is none of 0.weight, 1.weight",
+        "rate has an entry for '1.bias'; each entry must be for one of 0.weight, 1.weight",
     ),
     "rates of a network": (
         lambda: prune(rate={"0.weight": 0.2, "1.weight": 0.2}, scope="global"),
         "rate is a dict, but scope='global' prunes the network as one; give one rate",
     ),
     "unknown criterion": (
-        lambda: prune(criterion="l1"), "criterion='l1' is unknown; it is one of 'magnitude', 'random', 'topological'",
+        lambda: prune(criterion="l1"),
+        "criterion='l1' is unknown; it must be one of 'magnitude', 'random', 'topological'",
     ),
-    "unknown scope": (lambda: prune(scope="local"), "scope='local' is unknown; it is one of 'layer', 'global'"),
+    "unknown scope": (lambda: prune(scope="local"), "scope='local' is unknown; it must be one of 'layer', 'global'"),
     "a missing mask": (lambda: prune(masks=masks(**{"1.weight": None})), "masks has no entry for '1.weight'"),
     "no masks": (lambda: prune(masks={}), "masks has no entry for '0.weight'; it needs one for each of 0.weight, 1"),
     "a mask too many": (
-        lambda: prune(masks=masks(**{"2.weight": ONES})), "masks has an entry for '2.weight', which is none of",
+        lambda: prune(masks=masks(**{"2.weight": ONES})),
+        "masks has an entry for '2.weight'; each entry must be for one of",
     ),
     "a mask of another layer": (
         lambda: prune(masks=masks(**{"0.weight": ONES})),
-        r"masks\['0.weight'\]: mask has shape \(3, 4\), the weights have \(4, 3\)",
+        r"masks\['0.weight'\]: mask has shape \(3, 4\), but the weights have shape \(4, 3\)",
     ),
     "a mask of scores": (
         lambda: prune(masks=masks(**{"1.weight": 0.3 * np.ones((2, 4))})),
@@ -481,21 +520,24 @@ BAD = {
         lambda: zimp.prune(diverged()), r"weights\[1, 2\] is nan; all weights must be finite. Did the training",
     ),
     "amount 1.0": (lambda: amount(1.0), "keep=0 is below the 6 weights of a spanning tree of a 3x4 layer"),
-    "amount 1.1": (lambda: amount(1.1), "amount=1.1 is no share from 0 to 1, and no number of weights to prune"),
-    "amount True": (lambda: amount(True), "amount=True is no share from 0 to 1, and no number of weights to prune"),
-    "amount NaN": (lambda: amount(NAN), "amount=nan is no share from 0 to 1, and no number of weights to prune"),
+    "amount 1.1": (lambda: amount(1.1), "amount=1.1 must be a share from 0 to 1, or the number of weights to prune"),
+    "amount True": (lambda: amount(True), "amount=True must be a share from 0 to 1, or the number of weights to prune"),
+    "amount NaN": (lambda: amount(NAN), "amount=nan must be a share from 0 to 1, or the number of weights to prune"),
     "amount -1": (lambda: amount(-1), "amount=-1 is negative; it is the number of weights to prune, or their share"),
-    "amount in words": (lambda: amount("half"), "amount='half' is no share from 0 to 1, and"),
-    "amount above what is left": (lambda: amount(13), "amount=13 is above the 12 weights that are left"),
+    "amount in words": (lambda: amount("half"), "amount='half' must be a share from 0 to 1, or"),
+    "amount above what is left": (lambda: amount(13), "amount=13 is above the 12 remaining weights"),
     "amount beyond the tree": (lambda: amount(7), "keep=5 is below the 6 weights of a spanning tree of a 3x4 layer"),
     "masks of one layer": (
         lambda: prune(masks=ONES), "masks is a ndarray, not a dict; it needs an entry for each of 0.weight, 1.weight",
     ),
     "masks in a list": (lambda: prune(masks=[ONES, ONES]), "masks is a list, not a dict; it needs an entry for each"),
-    "a criterion that is a list": (lambda: prune(criterion=["random"]), r"criterion=\['random'\] is unknown; it is"),
-    "a scope that is an array": (lambda: prune(scope=ONES), "is unknown; it is one of 'layer', 'global'"),
+    "a criterion that is a list": (
+        lambda: prune(criterion=["random"]), r"criterion=\['random'\] is unknown; it must be one of",
+    ),
+    "a scope that is an array": (lambda: prune(scope=ONES), "is unknown; it must be one of 'layer', 'global'"),
     "a network on the meta device": (
-        lambda: zimp.prune(nn.Linear(4, 3, device="meta")), "torch.float32 in the layout torch.strided on meta is no",
+        lambda: zimp.prune(nn.Linear(4, 3, device="meta")),
+        "torch.float32 in the layout torch.strided on meta cannot be converted to an array",
     ),
     "a parameter that is not there": (
         lambda: apply(nn.Linear(4, 3), "weights"),
@@ -506,7 +548,9 @@ BAD = {
     "weights for a module": (lambda: apply(ONES), "model is a ndarray, not a torch.nn.Module"),
     "importance in an array": (
         lambda: apply(nn.Linear(4, 3), importance_scores=ONES),
-        re.escape("importance_scores is a ndarray, not a tensor of shape (3, 4); each weight has one score"),
+        re.escape(
+            "importance_scores is a ndarray, not a tensor of shape (3, 4); it must have one score for each weight"
+        ),
     ),
     "importance of another layer": (
         lambda: apply(nn.Linear(4, 3), importance_scores=torch.ones(4, 3)),
@@ -535,25 +579,30 @@ BAD = {
         lambda: zimp.iterative_magnitude_pruning(network, (IMAGES, LABELS), levels=1), "data is a tuple, not a zimp.D",
     ),
     "fewer labels than images": (
-        lambda: train(y=torch.arange(5)), re.escape("split has images (6, 64) and labels (5,); each image has one"),
+        lambda: train(y=torch.arange(5)),
+        re.escape("split has images (6, 64) and labels (5,); there must be at least one image, and one label for each"),
     ),
     "no images": (lambda: train(x=torch.ones(0, 64), y=torch.arange(0)), re.escape("images (0, 64) and labels (0,)")),
     "labels in floats": (
-        lambda: train(y=torch.ones(6)), re.escape("split has labels of torch.float32; they are whole numbers:"),
+        lambda: train(y=torch.ones(6)), re.escape("split has labels of torch.float32; they must be whole numbers:"),
     ),
-    "a negative label": (lambda: train(y=torch.arange(6) - 1), "split has the label -1; classes are counted from 0 on"),
+    "a negative label": (
+        lambda: train(y=torch.arange(6) - 1), "split has the label -1; classes must be numbered from 0",
+    ),
     "an optimizer in words": (
         lambda: train(optimizer="adam"), "optimizer='adam' is not a function; pass one that takes the parameters, such",
     ),
     "an optimizer that is built": (lambda: train(optimizer=zimp.adam(network().parameters())), "is not a function;"),
     "a seed in words": (lambda: train(seed="0"), "seed='0' is not a whole number of at least 0"),
     "a negative seed": (lambda: train(seed=-1), "seed=-1 is not a whole number of at least 0"),
-    "a seed of 64 bits": (lambda: train(seed=2**63), "seed=9223372036854775808 has more than 63 bits, which torch"),
+    "a seed of 64 bits": (lambda: train(seed=2**63), "seed=9223372036854775808 has more than 63 bits; torch accepts"),
     "a snapshot after the end": (
-        lambda: train(snapshot_at=1), "snapshot_at=1 is none of the steps from start=0 to steps=1",
+        lambda: train(snapshot_at=1), "snapshot_at=1 must be at least start=0 and below steps=1",
     ),
     "a snapshot at half a step": (lambda: train(snapshot_at=0.5), "snapshot_at=0.5 is not a whole number of at least"),
-    "a start after the end": (lambda: train(start=1), "start=1 is not below steps=1; no training would be left"),
+    "a start after the end": (
+        lambda: train(start=1), "start=1 must be below steps=1; otherwise there is nothing to train",
+    ),
     "a frozen network": (
         lambda: train(network().requires_grad_(False)),
         "no parameter of the network requires a gradient, so there is nothing to train",
@@ -563,14 +612,14 @@ BAD = {
     ),
     "training of floats of 8 bits": (
         lambda: train(with_weight(torch.ones(3, 64).to(torch.float8_e5m2))),
-        "weight is of torch.float8_e5m2, torch.strided; trained are dense floats of 16 to 64 bits",
+        "weight is of torch.float8_e5m2, torch.strided; it must be a dense tensor of floats of 16 to 64 bits",
     ),
     "training of sparse weights": (
         lambda: train(with_weight(torch.ones(3, 64).to_sparse())), "weight is of torch.float32, torch.sparse_coo;",
     ),
     "training of an expanded weight": (
         lambda: train(with_weight(torch.ones(1, 64).expand(3, 64))),
-        re.escape("weight holds one number at several places, as after expand(); clone it first"),
+        re.escape("weight holds one number in several positions, as after expand(); clone it first"),
     ),
     "accuracy of a function": (
         lambda: zimp.accuracy(network, zimp.load_data("digits").test), "model is a function, not a torch.nn.Module",
@@ -580,25 +629,25 @@ BAD = {
         lambda: zimp.train_together(
             nn.Linear(64, 10), [None], zimp.load_data("digits").train, steps=1, seeds=[0]
         ),
-        "models is a Linear, which is no sequence; give a list",
+        "models is a Linear, but must be a sequence; give a list",
     ),
     "one seed to train together": (
         lambda: zimp.train_together([network()], [None], zimp.load_data("digits").train, steps=1, seeds=0),
-        "seeds is a int, which is no sequence; give a list",
+        "seeds is a int, but must be a sequence; give a list",
     ),
     # reports, explorers
     "a density in words": (lambda: zimp.report(network(), density="0.1"), "density='0.1' is not a number"),
     "a density in percent": (
-        lambda: zimp.report(network(), density=10), "density=10.0 is not above 0 and at most 1; it is a share of",
+        lambda: zimp.report(network(), density=10), "density=10.0 must be above 0 and at most 1: a share of",
     ),
     "no threads": (lambda: zimp.report(network(), jobs=0), "jobs=0 is not a number of threads; 1 is one at a time, -1"),
     "half a thread": (lambda: zimp.report(network(), jobs=0.5), "jobs=0.5 is not a whole number"),
     "networks in a list": (lambda: zimp.report([network()]), "network is a list, not a torch.nn.Module or the path of"),
-    "a slider of one number": (lambda: explorer(x=1), "x is a int, which is no sequence; give a list"),
+    "a slider of one number": (lambda: explorer(x=1), "x is a int, but must be a sequence; give a list"),
     "a slider without values": (lambda: explorer(x=[]), "x has no values; a slider needs at least one"),
     "no slider": (lambda: explorer(), r"explorer needs at least one setting, such as threshold=\[1.0, 0.5\]"),
     "a drawing that returns nothing": (
-        lambda: explorer(x=[1]), r"at {'x': 1}, draw returned a NoneType and alt a str; the one returns a matplotlib",
+        lambda: explorer(x=[1]), r"at {'x': 1}, draw returned a NoneType and alt a str; draw must return a matplotlib",
     ),
     # imp
     **{
@@ -612,10 +661,10 @@ BAD = {
         ]
     },
     "rewinding to the end": (
-        lambda: run(rewind=5), "rewind=5 is not below steps=5; no training would be left after rewinding",
+        lambda: run(rewind=5), "rewind=5 must be below steps=5; otherwise no training follows the rewinding",
     ),
-    "no seeds": (lambda: run(seeds=[]), r"seeds=\[\] are not distinct numbers, at least one"),
-    "a seed twice": (lambda: run(seeds=[1, 2, 1]), r"seeds=\[1, 2, 1\] are not distinct numbers"),
+    "no seeds": (lambda: run(seeds=[]), r"seeds=\[\] must be distinct numbers, at least one"),
+    "a seed twice": (lambda: run(seeds=[1, 2, 1]), r"seeds=\[1, 2, 1\] must be distinct numbers"),
     "a seed that is no whole number": (lambda: run(seeds=1.5), "seeds=1.5"),
     "seeds that are no whole numbers": (lambda: run(seeds=[0.5, 1.5]), "seeds=0.5 is not a whole number"),
     "a split without images": (
@@ -635,10 +684,10 @@ BAD = {
         lambda: run(network()), "build is a network already; pass the function that builds it, so that the seed can be",
     ),
     "a run's criterion": (lambda: run(criterion="l1"), "criterion='l1' is unknown"),
-    "a run's criterion that is an array": (lambda: run(criterion=ONES), "is unknown; it is one of 'magnitude'"),
+    "a run's criterion that is an array": (lambda: run(criterion=ONES), "is unknown; it must be one of 'magnitude'"),
     "a rule that brings weights back": (
         lambda: run(optimizer=zimp.adam, levels=2, criterion=every_other),
-        "criterion brought back pruned weights of 1.weight; intersect its masks with those it was given",
+        "criterion kept weights of 1.weight that were pruned before; intersect its masks with those it was given",
     ),
     **{
         f"a rule that returns {what}": (
@@ -646,19 +695,21 @@ BAD = {
         )
         for what, masks, message in [
             ("no masks", {}, "masks has no entry for '1.weight'"),
-            ("other names", {"1.weight": np.ones((10, 64)), "fc": ONES}, "masks has an entry for 'fc', which is"),
+            ("other names", {"1.weight": np.ones((10, 64)), "fc": ONES}, "masks has an entry for 'fc'; each entry"),
             ("other shapes", {"1.weight": ONES}, r"masks\['1.weight'\]: mask has shape \(3, 4\)"),
             ("scores", {"1.weight": np.full((10, 64), 0.5)}, "mask has entries other than 0 and 1"),
         ]
     },
     "a run's scope": (lambda: run(scope="l1"), "scope='l1' is unknown"),
-    "a run's rate": (lambda: run(rate=1.0), "rate=1.0 is not strictly between 0 and 1"),
-    "a run's rates": (lambda: run(rate={"fc1": 0.2}), "rate has an entry for 'fc1', which is none of 1"),
+    "a run's rate": (lambda: run(rate=1.0), "rate=1.0 must lie strictly between 0 and 1"),
+    "a run's rates": (lambda: run(rate={"fc1": 0.2}), "rate has an entry for 'fc1'; each entry must be for one of 1"),
     # data and records
-    "data that is a list": (lambda: zimp.load_data(["digits"]), r"name=\['digits'\] is unknown; it is one of 'digits'"),
+    "data that is a list": (
+        lambda: zimp.load_data(["digits"]), r"name=\['digits'\] is unknown; it must be one of 'digits'",
+    ),
     "unknown data": (
         lambda: zimp.load_data("imagenet"),
-        "name='imagenet' is unknown; it is one of 'digits', 'mnist5k', 'mnist', 'fashion-mnist', 'cifar10'",
+        "name='imagenet' is unknown; it must be one of 'digits', 'mnist5k', 'mnist', 'fashion-mnist', 'cifar10'",
     ),
     "a quantity that is not recorded": (
         lambda: zimp.Record({}, {}, [{"seed": 0, "layers": {}}]).curve("loss"),
@@ -666,7 +717,7 @@ BAD = {
     ),
     "a curve of seeds of unequal length": (
         lambda: zimp.Record({}, {}, [{"seed": seed} for seed in (0, 0, 0, 1)]).curve("seed"),
-        "the run stopped before its seeds had equally many levels; read the record's `rows`",
+        "the run stopped when its seeds had different numbers of levels; read the record's `rows`",
     ),
     "a layer that is not recorded": (
         lambda: zimp.Record({}, {}, [{"seed": 0, "layers": {}}]).curve("kept", "fc9.weight"),
@@ -698,7 +749,7 @@ def test_a_record_with_a_part_too_many_is_refused(tmp_path):
     path = tmp_path / "notes.json"
     path.write_text('{"config": {}, "versions": {}, "rows": [], "x": 1}')
     with pytest.raises(
-        ValueError, match=r"notes.json holds no record of a run \(it has not the parts config, versions"
+        ValueError, match=r"notes.json holds no record of a run \(it must have the parts config, versions"
     ):
         zimp.Record.load(path)
 

@@ -376,8 +376,8 @@ def test_a_sweep_leaves_the_number_of_threads_as_it_was():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"network": "resnet"}, "network='resnet' is unknown; it is one of mlp, conv"),
-        ({"methods": ("l1",)}, "method 'l1' is unknown; it is one of magnitude, global, topological, budget"),
+        ({"network": "resnet"}, "network='resnet' is unknown; it must be one of mlp, conv"),
+        ({"methods": ("l1",)}, "method 'l1' is unknown; it must be one of magnitude, global, topological, budget"),
         ({"methods": ("topological", "trained")}, "method 'trained' is unknown"),  # of two kinds
         ({"data": "imagenet"}, "name='imagenet' is unknown"),
         ({"rate": 1.5}, "rate=1.5"),
@@ -534,7 +534,7 @@ def test_a_sweep_of_other_settings_is_refused_its_folder_and_one_of_more_seeds_g
 
 
 def test_a_folder_of_a_sweep_is_one_process_own(tmp_path):
-    with FileLock(tmp_path / "lock"), pytest.raises(RuntimeError, match="another run is at work in"):
+    with FileLock(tmp_path / "lock"), pytest.raises(RuntimeError, match="another run is working in"):
         run(TINY, folder=tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError, match="is a file; a run needs a folder of its own"):

@@ -78,13 +78,15 @@ def test_sparse_tensors_that_are_ambiguous_are_refused():
     with pytest.raises(ValueError, match="a stored entry of the sparse array is not finite"):
         zimp.spanning_forest((torch.eye(3) * float("nan")).to_sparse())
     hybrid = torch.sparse_coo_tensor([[0, 2]], torch.ones(2, 4), (3, 4)).coalesce()
-    with pytest.raises(ValueError, match="in the layout torch.sparse_coo on cpu is no array of numbers"):
+    with pytest.raises(
+        ValueError, match="in the layout torch.sparse_coo on cpu cannot be converted to an array of numbers"
+    ):
         zimp.spanning_forest(hybrid)
 
 
 @pytest.mark.parametrize("weights", [csr_array(np.eye(5)), torch.eye(5).to_sparse()], ids=["scipy", "torch"])
 def test_the_advice_for_sparse_weights_keeps_what_is_absent_absent(weights):
-    message = "here give it dense, together with a mask of the entries that are stored"
+    message = "give a dense one, together with a mask of the stored entries"
     with pytest.raises(ValueError, match=message):
         zimp.topological_mask(weights, 5)
     dense = weights.toarray() if isinstance(weights, csr_array) else weights.to_dense().numpy()
@@ -167,7 +169,9 @@ def test_weights_that_are_not_pruned_are_named_and_counted(digits, capsys):
     def build():
         return nn.Sequential(nn.Flatten(), Conv1D(64, 12), nn.Linear(12, 10))
 
-    with pytest.warns(UserWarning, match="not pruned: 1.weight, of the class Conv1D, which is none of torch's layers"):
+    with pytest.warns(
+        UserWarning, match="not pruned: 1.weight, of the class Conv1D, which zimp does not know as a layer"
+    ):
         assert list(zimp.prunable(build())) == ["2.weight"]
     record = zimp.iterative_magnitude_pruning(build, digits, levels=1, steps=2)
     assert record.config["not_pruned"] == {"1.weight": 768}
@@ -288,7 +292,7 @@ def test_the_advice_for_weights_that_are_computed_works(build, seeded):
     """It said `prune.remove` of weights that had never been pruned, which raises."""
     layer = build()
     with pytest.raises(
-        ValueError, match="is computed, not stored, so to prune it would be in vain; make it"
+        ValueError, match="is computed, not stored, so pruning it would have no effect; make it"
     ) as refused:
         zimp.prunable(layer)
     name = str(refused.value).partition(" ")[0]
@@ -300,13 +304,16 @@ def test_the_advice_for_weights_that_are_computed_works(build, seeded):
 
 
 def test_a_transform_of_torch_is_told_apart_from_weights():
-    with pytest.raises(ValueError, match="a Tensor of torch.float32 .* is no array of numbers .*outside of any transf"):
+    with pytest.raises(
+        ValueError,
+        match="a Tensor of torch.float32 .* cannot be converted to an array of numbers .*outside of any transf",
+    ):
         torch.func.grad(lambda w: torch.tensor(zimp.neural_persistence(w)))(torch.ones(2, 2))
 
 
 def test_a_curve_of_an_unknown_method_is_refused():
     _, ax = plots.figure()
-    with pytest.raises(ValueError, match="method='grasp' is unknown; it is one of 'topological', 'magnitude'"):
+    with pytest.raises(ValueError, match="method='grasp' is unknown; it must be one of 'topological', 'magnitude'"):
         plots.curve([1, 0.5], [[0, 1]], "grasp", ax=ax)
 
 
@@ -344,9 +351,11 @@ def test_the_words_of_the_torch_method_name_what_is_wrong(seeded):
     layer = nn.Linear(8, 5)
     with pytest.raises(ValueError, match=r"importance_scores\[\d, \d\] is inf; .* This method finds the tree"):
         apply(layer, importance_scores=zimp.topological_scores(layer.weight))
-    with pytest.raises(ValueError, match=r"bias has shape \(5,\), in which there is no graph; prune the weight"):
+    with pytest.raises(
+        ValueError, match=r"bias has shape \(5,\), but a graph needs at least two dimensions; prune the weight"
+    ):
         apply(layer, "bias")
-    with pytest.raises(ValueError, match="amount=41 is above the 40 weights that are left"):
+    with pytest.raises(ValueError, match="amount=41 is above the 40 remaining weights"):
         apply(layer, amount=41)
     with pytest.raises(ValueError, match="keep=0 is below the 12 weights of a spanning tree"):
         apply(layer, amount=1.0)

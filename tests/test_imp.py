@@ -597,7 +597,7 @@ def test_training_takes_numpy_masks_and_masks_of_zeros_and_ones(digits):
 
 def test_a_builder_that_hands_out_one_network_is_refused_at_the_second_seed(digits):
     network = tiny()
-    with pytest.raises(ValueError, match="build returned the network of the seed before") as caught:
+    with pytest.raises(ValueError, match="build returned the network of the previous seed") as caught:
         run(lambda: network, digits, levels=0, seeds=[0, 1])
     assert len(caught.value.record.rows) == 1
 

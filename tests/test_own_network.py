@@ -110,7 +110,7 @@ def test_holding_twice_is_refused(digits, seeded):
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     zimp.hold(optimizer, model, None)
-    with pytest.raises(ValueError, match="the optimizer holds masks already; remove the handle of the level before"):
+    with pytest.raises(ValueError, match="the optimizer holds masks already; remove the handle of the previous level"):
         zimp.hold(optimizer, model, None)
 
 
@@ -131,7 +131,7 @@ BAD_MASKS = {
     "with a name too few": ({"1.weight": np.ones((12, 64))}, "masks has no entry for '3.weight'"),
     "with a name too many": (
         {"1.weight": np.ones((12, 64)), "3.weight": np.ones((10, 12)), "5.weight": np.ones(3)},
-        "masks has an entry for '5.weight', which is none of 1.weight, 3.weight",
+        "masks has an entry for '5.weight'; each entry must be for one of 1.weight, 3.weight",
     ),
     "of another shape": (
         {"1.weight": np.ones((64, 12)), "3.weight": np.ones((10, 12))},
@@ -139,7 +139,8 @@ BAD_MASKS = {
     ),
     "on a device without numbers": (
         {"1.weight": torch.ones(12, 64, device="meta"), "3.weight": np.ones((10, 12))},
-        r"masks\['1.weight'\]: a Tensor of torch.float32 in the layout torch.strided on meta is no array of numbers",
+        r"masks\['1.weight'\]: a Tensor of torch.float32 in the layout torch.strided on meta cannot be converted to "
+        "an array of numbers",
     ),
     "in a list": ([np.ones((12, 64)), np.ones((10, 12))], "masks is a list, not a dict; it needs an entry for each of"),
 }  # fmt: skip
@@ -250,7 +251,7 @@ def test_facts_after_the_masks_were_applied_are_refused(seeded):
     with pytest.raises(ValueError, match=message):
         zimp.mask_facts(model, masks)
     zimp.mask_facts(model, masks, masks)  # nothing is removed
-    with pytest.raises(ValueError, match="masks bring back weights of 1.weight that are not in before; intersect"):
+    with pytest.raises(ValueError, match="masks keep weights of 1.weight that are pruned in before; intersect masks"):
         zimp.mask_facts(model, {name: torch.ones_like(mask) for name, mask in masks.items()}, masks)
 
 
@@ -339,7 +340,7 @@ def test_a_training_function_is_stopped_where_the_run_rewinds_to(digits, tmp_pat
 @pytest.mark.parametrize(
     ("result", "error", "message"),
     [
-        (None, ValueError, "train returned None; it returns the loss at its end, as a number"),
+        (None, ValueError, "train returned None; it must return its final loss, as a number"),
         ("low", ValueError, "the loss that train returned='low' is not a number"),
         (float("nan"), zimp.TrainingDiverged, "seed 4, level 0: the loss is nan at step 5"),
     ],
@@ -367,7 +368,7 @@ def test_a_training_function_is_refused_where_it_cannot_be_used(digits):
         zimp.iterative_magnitude_pruning(network, digits, levels=1, train="adam")
     with pytest.raises(ValueError, match="train is a function that trains one network, so the seeds cannot train tog"):
         zimp.iterative_magnitude_pruning(network, digits, levels=1, train=own_training, together=True)
-    with pytest.raises(ValueError, match="at_floor='end' is unknown; it is one of 'raise', 'stop'"):
+    with pytest.raises(ValueError, match="at_floor='end' is unknown; it must be one of 'raise', 'stop'"):
         zimp.iterative_magnitude_pruning(network, digits, levels=1, at_floor="end")
 
 

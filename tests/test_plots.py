@@ -241,13 +241,13 @@ def test_parts_of_figures_on_one_page_have_names_of_their_own():
 @pytest.mark.parametrize("color", ["C0", "#123456"])
 def test_a_colour_that_is_not_in_the_palette_is_refused(ax, color):
     ax.plot([0, 1], [0, 1], color=color)
-    with pytest.raises(ValueError, match="#1.*take them from plots.COLORS"):
+    with pytest.raises(ValueError, match="the palette does not have #1.*; take colours from plots.COLORS"):
         plots.show(ax.figure, "A line.")
 
 
 @pytest.mark.parametrize("alt", ["", " ", None])
 def test_a_figure_without_a_description_is_refused(ax, alt):
-    with pytest.raises(ValueError, match="describes nothing"):
+    with pytest.raises(ValueError, match="must be a non-empty text; describe the figure"):
         plots.show(ax.figure, alt)
 
 

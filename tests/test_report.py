@@ -446,7 +446,7 @@ REASONS = {
     "c.weight": (torch.ones(3, 3, dtype=torch.complex64), "complex numbers"),
     "empty.weight": (torch.ones(0, 3), "empty"),
     "norm.weight": (torch.ones(4, 6, 6), "scales of a norm"),
-    "cls_token": (torch.ones(1, 1, 4), "not called as the weight of a layer is"),
+    "cls_token": (torch.ones(1, 1, 4), "its name is not that of a layer's weight"),
     "lin.weight_v": (torch.ones(3, 4), "reparametrised"),
     "lin.parametrizations.weight.original": (torch.ones(3, 4), "reparametrised"),
     "lonely.weight_orig": (torch.ones(3, 4), "reparametrised"),
@@ -643,17 +643,17 @@ def bad_files(folder):
     infinite = model.state_dict() | {"output.weight": torch.full((10, 100), -torch.inf).bfloat16()}
     payload = Payload(folder / "it ran")
     contents = {
-        "truncated.safetensors": (whole[:-1], "is not a whole safetensors file"),
-        "header.safetensors": (whole[:20], "is not a whole safetensors file"),
-        "magic.safetensors": (zipped, "is not a whole safetensors file"),
-        "nothing.safetensors": (b"", "is not a whole safetensors file"),
+        "truncated.safetensors": (whole[:-1], "is not a complete safetensors file"),
+        "header.safetensors": (whole[:20], "is not a complete safetensors file"),
+        "magic.safetensors": (zipped, "is not a complete safetensors file"),
+        "nothing.safetensors": (b"", "is not a complete safetensors file"),
         "truncated.pt": (zipped[: len(zipped) // 2], "is truncated, or no PyTorch checkpoint"),
         "magic.pt": (whole, "is truncated, or no PyTorch checkpoint"),
         "text.pt": (b"not a checkpoint\n", "is truncated, or no PyTorch checkpoint"),
         "nothing.pt": (b"", "is truncated, or no PyTorch checkpoint (EOFError)"),
         "raw.pkl": (pickle.dumps(payload, protocol=2), "holds"),
-        "list.index.json": (b"[]", "is no index of shards"),
-        "text.index.json": (b"weight_map", "is no index of shards"),
+        "list.index.json": (b"[]", "must be an index of shards"),
+        "text.index.json": (b"weight_map", "must be an index of shards"),
     }
     for name, (content, _) in contents.items():
         (folder / name).write_bytes(content)
@@ -717,8 +717,8 @@ def test_a_dictionary_that_holds_itself_is_refused(tmp_path):
     ("arguments", "message"),
     [
         ({"network": 7}, "network is a int, not a torch.nn.Module or the path of a file"),
-        ({"density": 0.0}, "density=0.0 is not above 0 and at most 1"),
-        ({"density": math.nan}, "density=nan is not above 0 and at most 1"),
+        ({"density": 0.0}, "density=0.0 must be above 0 and at most 1"),
+        ({"density": math.nan}, "density=nan must be above 0 and at most 1"),
         ({"network": nn.ReLU()}, r"ReLU has no layer to measure \(it is empty\)"),
         ({"network": nn.LayerNorm(3)}, r"LayerNorm has no layer to measure \(2 vectors"),
     ],
@@ -811,12 +811,12 @@ def test_a_hyphen_is_the_terminal_and_nothing_else_is_written_there(checkpoint, 
     ("arguments", "message"),
     [
         ([], "the following arguments are required: FILE"),
-        (["x", "--density", "2"], "--density 2.0 is not above 0 and at most 1"),
-        (["x", "--density", "nan"], "--density nan is not above 0 and at most 1"),
-        (["x", "--jobs", "0"], "--jobs 0 is not a number of threads"),
+        (["x", "--density", "2"], "--density 2.0 must be above 0 and at most 1"),
+        (["x", "--density", "nan"], "--density nan must be above 0 and at most 1"),
+        (["x", "--jobs", "0"], "--jobs 0 must be a number of threads"),
         (["x", "--json", "-", "--csv", "-"], "--json - and --csv - would write over each other"),
         (["x", "--json", "no/such/folder/out.json"], "there is no folder no/such/folder"),
-        (["x", "--figure", "out.txt"], "--figure out.txt ends in none of .png, .svg, .pdf"),
+        (["x", "--figure", "out.txt"], "--figure out.txt must end in one of .png, .svg, .pdf"),
     ],
 )
 def test_a_bad_option_is_refused_before_any_file_is_read(arguments, message, monkeypatch, capsys):
@@ -861,14 +861,14 @@ def refused(monkeypatch, capsys, *arguments):
     [
         (["one.pt", "--json", "one.pt"], "--json one.pt would write over one of the files to read"),
         (["two.pt", "one.pt", "--csv", "./shards/../one.pt"], "would write over one of the files to read"),
-        (["--csv", "one.pt", "two.pt"], "--csv one.pt would write over a file that zimp has not written"),
-        (["--csv", "weights.csv", "one.pt"], "would write over a file that zimp has not written"),
-        (["--json", "shards/model.safetensors.index.json", "one.pt"], "a file that zimp has not written"),
+        (["--csv", "one.pt", "two.pt"], "--csv one.pt would overwrite a file that zimp did not write"),
+        (["--csv", "weights.csv", "one.pt"], "would overwrite a file that zimp did not write"),
+        (["--json", "shards/model.safetensors.index.json", "one.pt"], "a file that zimp did not write"),
         (["link.pt", "--csv", "one.pt"], "would write over one of the files to read"),
         (["one.pt", "--csv", "link.pt"], "would write over one of the files to read"),
         (["one.pt", "--csv", "hard.csv"], "would write over one of the files to read"),
         (["one.pt", "--figure", "figure.svg"], "--figure figure.svg would write over one of the files to read"),
-        (["two.pt", "--figure", "figure.svg"], "would write over a file that zimp has not written"),
+        (["two.pt", "--figure", "figure.svg"], "would overwrite a file that zimp did not write"),
         (
             ["shards/model.safetensors.index.json", "--csv", "shards/model-00001-of-00002.safetensors"],
             "would write over a shard of",
@@ -882,7 +882,7 @@ def test_r1_an_output_that_is_an_input_or_other_weights_is_refused(inputs, argum
     os.link("one.pt", "hard.csv")
     saved(inputs / "w.safetensors", tensors(a=(2, 2))).rename("weights.csv")
     said = refused(monkeypatch, capsys, "report", *arguments)
-    assert what in said and "takes the word after it as its own" in said
+    assert what in said and "the word after --" in said and "is the output file, so write --" in said
 
 
 def test_r1_weights_that_the_standard_output_is_appended_to_are_refused(inputs):
@@ -903,7 +903,7 @@ def test_r1_weights_that_the_standard_output_is_appended_to_are_refused(inputs):
         (["--csv", "to_folder"], "--csv to_folder is a folder"),
         (["--csv", "none/such/f.csv"], "there is no folder none/such"),
         (["--csv", "old.csv/f.csv"], "there is no folder old.csv"),
-        (["--csv", ""], "--csv has an empty name for its file; is a variable of the shell not set?"),
+        (["--csv", ""], "--csv needs the name of a file, but it is empty; is a variable of the shell not set?"),
         (["--csv", "loop.csv"], "--csv loop.csv cannot be written"),
         (["--csv", "x" * 300], "cannot be written: File name too long"),
         (["--csv", "/proc/f.csv"], "--csv /proc/f.csv cannot be written"),
@@ -948,7 +948,7 @@ def test_r3_an_output_that_fails_after_all_takes_no_other_along(inputs, monkeypa
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
-        (["--output", "one.pt"], "--output one.pt is a file; it is the folder"),
+        (["--output", "one.pt"], "--output one.pt is a file; it must be the folder"),
         (["--output", "one.pt/results"], "--output one.pt/results cannot be written to"),
         (["--output", "dangling"], "--output dangling cannot be written to"),
         (["--output", "taken"], "--output taken cannot be written to"),

@@ -413,7 +413,7 @@ def test_a_second_run_in_the_folder_is_refused_until_the_first_is_gone_however_i
     first.start()
     begun.wait()
     try:
-        with pytest.raises(RuntimeError, match="another run is at work in .*; wait for its end, or give this one a"):
+        with pytest.raises(RuntimeError, match="another run is working in .*; wait until it ends, or give this one a"):
             run(tmp_path)
     finally:
         first.kill()
@@ -423,7 +423,7 @@ def test_a_second_run_in_the_folder_is_refused_until_the_first_is_gone_however_i
 
 def test_a_second_run_in_the_same_process_is_refused_too(tmp_path, whole):
     def on_level(*_):
-        with pytest.raises(RuntimeError, match="another run is at work in"):
+        with pytest.raises(RuntimeError, match="another run is working in"):
             run(tmp_path)
 
     assert run(tmp_path, on_level=on_level) == whole
@@ -609,7 +609,7 @@ def test_levels_are_read_back_by_seed_and_those_of_seeds_together_by_level(tmp_p
 
 
 def test_what_is_no_folder_of_a_run_cannot_be_read_back(tmp_path, copied):
-    with pytest.raises(NotADirectoryError, match="is no folder of a run"):
+    with pytest.raises(NotADirectoryError, match="does not exist; it must be the folder of a run"):
         list(zimp.run_levels(tmp_path / "nothing"))
     path = sorted(copied.glob("*.safetensors"))[2]
     path.write_bytes(path.read_bytes()[:-1])

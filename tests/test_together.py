@@ -363,8 +363,8 @@ def with_dropout():
 REFUSED = [
     (with_dropout, r"cannot be run for all replicates at once \(.*random.*\); random numbers, as of dropout"),
     (Branching, r"cannot be run for all replicates at once \(.*control flow.*\)"),
-    (Counts, "network 0 computes something else when all replicates run at once; .* a buffer that is replaced"),
-    (Scaled, "network 1 computes something else when all replicates run at once; a state that is neither"),
+    (Counts, "network 0 gives different outputs when all replicates run together; .* a buffer that is replaced"),
+    (Scaled, "network 1 gives different outputs when all replicates run together; a state that is neither"),
 ]
 
 
@@ -489,13 +489,15 @@ def test_several_devices_are_refused(digits):
 
 @pytest.mark.parametrize(("masks", "seeds"), [([None], [0, 1]), ([None] * 2, [0])])
 def test_each_replicate_has_one_mask_and_one_seed(digits, masks, seeds):
-    with pytest.raises(ValueError, match=r"there are 2 models, \d masks and \d seeds; each replicate has one of each"):
+    with pytest.raises(
+        ValueError, match=r"there are 2 models, \d masks and \d seeds; each replicate needs one of each"
+    ):
         zimp.train_together(seeded(tiny, range(2)), masks, digits.train, steps=1, seeds=seeds)
 
 
 def test_counts_and_masks_are_checked_as_for_one_network(digits):
     models = seeded(tiny, range(2))
-    with pytest.raises(ValueError, match="start=3 is not below steps=3"):
+    with pytest.raises(ValueError, match="start=3 must be below steps=3"):
         zimp.train_together(models, [None] * 2, digits.train, steps=3, start=3, seeds=range(2))
     with pytest.raises(ValueError, match="masks has no entry for '1.weight'"):
         zimp.train_together(models, [None, {}], digits.train, steps=3, seeds=range(2))

@@ -441,7 +441,9 @@ def test_random_trees_overlap_as_by_chance():
 
 def test_forests_that_cannot_overlap_are_refused():
     a, b = zimp.spanning_forest(np.ones((2, 3))), zimp.spanning_forest(np.ones((3, 2)))
-    with pytest.raises(ValueError, match=r"a is of a layer of shape \(2, 3\), b of \(3, 2\); only"):
+    with pytest.raises(
+        ValueError, match=r"a belongs to a layer of shape \(2, 3\), but b to one of shape \(3, 2\); both"
+    ):
         zimp.tree_overlap(a, b)
     with pytest.raises(ValueError, match="b is a ndarray, not a zimp.SpanningForest; give spanning_forest"):
         zimp.tree_overlap(a, np.ones((2, 3)))

@@ -1,4 +1,4 @@
-"""How far a layer can be pruned: numbers that need no weights, only the layer's size.
+"""How far a layer can be pruned, computed from its size alone.
 
 * :func:`zimp.critical_compression`: the best that any method can do while it keeps H0
   (:func:`zimp.spatial_critical_compression` and :func:`zimp.spatial_sizes` for the paper's graph of a convolution).
@@ -25,7 +25,7 @@ __all__ = [
 
 
 def critical_compression(m, n) -> float:
-    """The compression ratio of a dense layer that is pruned down to a spanning tree, ``m n / (m + n - 1)``.
+    """The compression ratio of a dense layer once only a spanning tree remains, ``m n / (m + n - 1)``.
 
     Pruned further, the layer falls apart and its H0 changes, whatever the method.
 
@@ -190,7 +190,7 @@ def retention_bound(kept, m, n) -> int:
     m, n = at_least_one("m", m), at_least_one("n", n)
     kept = whole("kept", kept, "a whole number; it counts weights, and a density d leaves round(d * m * n) of them")
     if not 0 <= kept <= m * n:
-        raise ValueError(f"kept={kept} is not between 0 and the {m * n} weights of a {m}x{n} layer")
+        raise ValueError(f"kept={kept} must lie between 0 and the {m * n} weights of a {m}x{n} layer")
     if kept == 0:
         return 0
     # A block with a rows needs b = ceil(kept / a) columns, from a = ceil(kept / n) on, and a + b = ceil(a + kept / a).
@@ -245,7 +245,7 @@ def connectivity_density(m, n, probability=0.5) -> float:
     m, n = at_least_one("m", m), at_least_one("n", n)
     share = number("probability", probability)
     if not 0 < share < 1:
-        raise ValueError(f"probability={probability} is not strictly between 0 and 1; the median is 0.5")
+        raise ValueError(f"probability={probability} must lie strictly between 0 and 1; the median is 0.5")
     few, many = min(m, n), max(m, n)
     isolated = -math.log(share)  # the expected number of isolated neurons that gives this probability
     larger, smaller = (math.log(size) - math.log(isolated) for size in (many, few))
@@ -264,7 +264,7 @@ def connectivity_density(m, n, probability=0.5) -> float:
 
 
 def _quotient(a: int, b: int) -> float:
-    """``a / b``, infinite where it is above the largest float."""
+    """``a / b``, or infinity if that is above the largest float."""
     try:
         return a / b
     except OverflowError:

@@ -1,4 +1,4 @@
-"""The one door of this package: what is handed in is checked here, once, and trusted from then on.
+"""Validate weights, masks and numbers and convert them to numpy arrays; all other modules trust the result.
 
 Weights and masks become numpy arrays, whatever they come as: lists, arrays, torch tensors on any device. Numbers,
 rates and seeds become Python's. An error says the value, the rule and the likely mistake; nothing is repaired silently.
@@ -18,7 +18,7 @@ from scipy.sparse import bsr_array, coo_array, csc_array, csr_array, issparse
 
 
 class Layer(NamedTuple):
-    """A layer as a graph, which has passed the door; whether all its weights are finite is seen when they are read.
+    """A validated layer as a graph. Whether its weights are finite is checked later, when they are read.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Layer(NamedTuple):
 
 
 def as_layer(weights, mask=None) -> Layer:
-    """A layer for its spanning forest, without a copy of its weights where that can be."""
+    """Validate a layer for its spanning forest; copy its weights only if necessary."""
     if is_sparse(weights):
         if mask is not None:
             raise ValueError("mask was given together with a sparse array; its stored entries are the edges already")
@@ -52,7 +52,7 @@ def as_layer(weights, mask=None) -> Layer:
 
 
 def as_matrix(weights) -> np.ndarray:
-    """``weights`` as a finite numpy matrix that compares exactly as the original does; a view where it can be."""
+    """Convert ``weights`` to a finite numpy matrix whose entries compare as the given ones do; a view if possible."""
     weights = as_array(weights)
     _check_matrix_shape(weights.shape)
     return check_finite(weights)
@@ -75,8 +75,8 @@ def as_array(weights, name="weights") -> np.ndarray:
         weights = weights.astype(np.float64)
     if weights.dtype.kind != "f" or weights.dtype.itemsize > 8:
         raise ValueError(
-            f"{name} {_verb(name)} dtype {weights.dtype}; a layer's weights are real numbers of at most 64 bits "
-            "(a mask goes into the argument mask)"
+            f"{name} {_verb(name)} dtype {weights.dtype}; the weights of a layer must be real numbers "
+            "of at most 64 bits (a mask goes into the argument mask)"
         )
     return weights.astype(weights.dtype.name, copy=False)  # where bytes are in another order
 
@@ -87,18 +87,23 @@ def as_mask(mask, shape: tuple[int, ...]) -> np.ndarray | None:
         return None
     mask = to_numpy(mask, "mask")
     if mask.dtype.kind not in "biuf":
-        raise ValueError(f"mask has dtype {mask.dtype}; a mask is boolean, or of the numbers 0 and 1")
+        raise ValueError(f"mask has dtype {mask.dtype}; it must be boolean, or hold only the numbers 0 and 1")
     if mask.shape != tuple(shape):
-        raise ValueError(f"mask has shape {mask.shape}, the weights have {tuple(shape)}; a mask has one entry a weight")
+        raise ValueError(
+            f"mask has shape {mask.shape}, but the weights have shape {tuple(shape)}; "
+            "a mask must have one entry for each weight"
+        )
     if mask.dtype != bool:
         if not np.isin(mask, (0, 1)).all():
-            raise ValueError("mask has entries other than 0 and 1; it says which weights exist, not how large they are")
+            raise ValueError(
+                "mask has entries other than 0 and 1; a mask must say which weights exist, not how large they are"
+            )
         mask = mask.astype(bool)
     return mask
 
 
 def check_finite(weights: np.ndarray, name="weights") -> np.ndarray:
-    """The weights, if none is NaN or infinite."""
+    """Return the weights; raise if one is NaN or infinite."""
     if not np.isfinite(weights).all():
         where = np.argwhere(~np.isfinite(weights))[0]
         raise ValueError(
@@ -109,7 +114,7 @@ def check_finite(weights: np.ndarray, name="weights") -> np.ndarray:
 
 
 def check_layer_finite(layer: Layer):
-    """As :func:`check_finite`, of a layer that was read and found not to be."""
+    """Raise the error of :func:`check_finite` for a layer that has weights which are not finite."""
     if issparse(layer.values):
         if not np.isfinite(layer.values.data).all():
             raise ValueError("a stored entry of the sparse array is not finite; did the training diverge?")
@@ -143,19 +148,16 @@ def to_numpy(array, name="weights") -> np.ndarray:
         raise ValueError(
             "the mask is a sparse array; give it dense, as its toarray() or to_dense()"
             if name == "mask"
-            else "a sparse array is taken only as weights of zimp.spanning_forest and its like; here give it dense, "
-            "together with a mask of the entries that are stored: what is absent would become a weight of 0"
+            else "this function takes no sparse array; give a dense one, together with a mask of the stored entries, "
+            "because absent entries would otherwise become weights of 0"
         )
     if is_network(array) or hasattr(array, "_fields"):  # the latter of zimp.LayerGraph
         raise ValueError(
-            f"{name} is a {type(array).__name__}, no array of numbers; "
+            f"{name} is a {type(array).__name__}, but must be an array of numbers; "
             + ("give the weight of one layer, such as layer.weight" if is_network(array) else "unpack it: *graph")
         )
     if np.ma.is_masked(array):
-        raise ValueError(
-            "a masked array hides some of its entries, which are weights all the same; pass array.data, and for the "
-            "mask ~array.mask"
-        )
+        raise ValueError("a masked array hides weights that still exist; pass array.data, and for the mask ~array.mask")
     try:
         if not is_tensor(array):
             return np.asarray(array)
@@ -171,7 +173,7 @@ def _no_array(array, error) -> ValueError:
     else:
         what, advice = f"a {type(array).__name__}", "are all rows equally long?"
     reason = str(error).partition("\n")[0].partition(". ")[0]
-    return ValueError(f"{what} is no array of numbers ({reason}); {advice}")
+    return ValueError(f"{what} cannot be converted to an array of numbers ({reason}); {advice}")
 
 
 def _bits_of_bfloat16(tensor) -> np.ndarray:
@@ -239,21 +241,21 @@ def check_network(model):
 
 
 def as_list(name: str, values) -> list:
-    """A sequence as a list."""
+    """Convert a sequence to a list."""
     try:
         return list(values)
     except (TypeError, ValueError, RuntimeError) as error:  # the latter of tensors without rows
-        raise ValueError(f"{name} is a {type(values).__name__}, which is no sequence; give a list") from error
+        raise ValueError(f"{name} is a {type(values).__name__}, but must be a sequence; give a list") from error
 
 
 def check_choice(name: str, value, choices):
-    """One of a few words."""
+    """Check that a word is one of the choices."""
     if not (isinstance(value, str) and value in choices):
-        raise ValueError(f"{name}={value!r} is unknown; it is one of {', '.join(map(repr, choices))}")
+        raise ValueError(f"{name}={value!r} is unknown; it must be one of {', '.join(map(repr, choices))}")
 
 
 def whole(name: str, value, what="a whole number") -> int:
-    """A whole number as an int; ``what`` says which it should have been."""
+    """Convert a whole number to an int; ``what`` describes it in the error message."""
     try:
         return index(None if _is_bool(value) else value)
     except (TypeError, ValueError, RuntimeError):  # the latter of tensors
@@ -274,7 +276,7 @@ def _is_bool(value) -> bool:
 
 
 def at_least_one(name: str, value) -> int:
-    """How many outputs or inputs a layer has."""
+    """Check a number of outputs or inputs: an int of at least 1."""
     value = whole(name, value)
     if value < 1:
         raise ValueError(f"{name}={value} is not positive; a layer has at least one output and one input")
@@ -293,7 +295,7 @@ def per_dimension(name: str, value, dimensions, least) -> tuple[int, ...]:
             f"{name}={value!r} has {len(values)} numbers; it needs one for each of {dimensions} dimensions"
         )
     if min(values) < least:
-        raise ValueError(f"{name}={value!r} is below {least}")
+        raise ValueError(f"{name}={value!r} is below {least}, the smallest number allowed")
     return values
 
 
@@ -310,12 +312,14 @@ def check_seed(seed, name="seed") -> int:
     """A seed as an int, of at most as many bits as torch takes."""
     seed = check_count(name, seed, 0)
     if seed >= 2**63:
-        raise ValueError(f"{name}={seed} has more than 63 bits, which torch does not take")
+        raise ValueError(f"{name}={seed} has more than 63 bits; torch accepts only smaller seeds")
     return seed
 
 
 def check_rate(rate, name) -> float:
     """A rate as a float, strictly between 0 and 1."""
     if not (isinstance(rate, Real) and 0 < rate < 1):
-        raise ValueError(f"{name}={rate!r} is not strictly between 0 and 1; 0.2 prunes a fifth of what is left")
+        raise ValueError(
+            f"{name}={rate!r} must lie strictly between 0 and 1; 0.2 prunes a fifth of the remaining weights"
+        )
     return float(rate)

@@ -86,7 +86,7 @@ WEIGHT = re.compile(r"weight|weight_(ih|hh|hr)(_l\d+(_reverse)?)?|(in|q|k|v)_pro
 
 
 class Layout(NamedTuple):
-    """How the layers stand in a weight.
+    """How layers are stored in a weight.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ class Layout(NamedTuple):
 
 
 def layout(name, shape, *, kind=None, groups=None, units=None, inputs_first=False) -> Layout:
-    """The one rule of which layers a weight holds, from its name and shape and from what else is known.
+    """Decide which layers a weight holds, from its name, its shape and what else is known.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def layout(name, shape, *, kind=None, groups=None, units=None, inputs_first=Fals
 
 
 def prunable(model) -> dict[str, nn.Parameter]:
-    """The weights of a network that pruning is about: those of its dense, convolutional and recurrent layers.
+    """The weights of a network that can be pruned: those of its dense, convolutional and recurrent layers.
 
     The projections of ``nn.MultiheadAttention`` are among them. Biases, norms, embeddings and bilinear layers are left
     out, and so are the weights of layers that are not torch's own, with a warning that names them.
@@ -206,7 +206,7 @@ def prunable(model) -> dict[str, nn.Parameter]:
         classes = ", ".join(sorted({type(unknown[name]).__name__ for name in names}))
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         warnings.warn(
-            f"not pruned: {', '.join(names[:3])}{more}, of the class {classes}, which is none of torch's layers; "
+            f"not pruned: {', '.join(names[:3])}{more}, of the class {classes}, which zimp does not know as a layer; "
             "choose their masks by zimp.topological_mask and the like",
             stacklevel=2,
         )
@@ -229,7 +229,7 @@ def prunable_weights(model) -> dict[str, Weight]:
         for attribute, parameter in _weights_of(module):
             name = f"{prefix}.{attribute}" if prefix else attribute
             if parameter is None:
-                raise ValueError(f"{name} is computed, not stored, so to prune it would be in vain{_mend(module)}")
+                raise ValueError(f"{name} is computed, not stored, so pruning it would have no effect{_mend(module)}")
             if isinstance(parameter, UninitializedParameter):
                 raise ValueError(f"{name} is not initialised yet; run one batch through the lazy layers first")
             if parameter.numel() == 0:
@@ -257,7 +257,7 @@ def groups_of(module, name, weight) -> int:
 
 
 def memory_of(tensor):
-    """Equal for tensors that are the same numbers in the same memory, transposed or not."""
+    """A value that is equal for tensors with the same numbers in the same memory, transposed or not."""
     if tensor.is_meta or tensor.layout != torch.strided or isinstance(tensor, UninitializedParameter):
         return id(tensor)
     axes = tuple(sorted(zip(tensor.stride(), tensor.shape)))
@@ -291,7 +291,7 @@ def _weights_of(module) -> Iterator[tuple[str, nn.Parameter | None]]:
 
 
 def _mend(module) -> str:
-    """How what computes the weight is taken away."""
+    """Say how to remove the module that computes the weight."""
     if parametrize.is_parametrized(module):
         return "; make it permanent first: torch.nn.utils.parametrize.remove_parametrizations(layer, name)"
     ends = {name.rpartition("_")[2] for name in chain(module._parameters, module._buffers)}
@@ -389,7 +389,7 @@ def check_blocks(weight: np.ndarray, groups, name="weight") -> int:
 
 
 def weight_graph(weight: np.ndarray, mask: np.ndarray | None, groups: int) -> Layer:
-    """The ``"matrix"`` view of a weight that has passed the door."""
+    """The ``"matrix"`` view of a validated weight."""
     weight = weight.reshape(len(weight), -1)
     mask = None if mask is None else mask.reshape(weight.shape)
     if groups == 1:
@@ -463,7 +463,7 @@ def stitched_graph(weights, masks=None) -> LayerGraph:
     masks = [None] * len(weights) if masks is None else as_list("masks", masks)
     if not weights or len(masks) != len(weights):
         raise ValueError(
-            f"there are {len(weights)} layers and {len(masks)} masks; give at least one layer, a mask each"
+            f"there are {len(weights)} layers and {len(masks)} masks; give at least one layer, and one mask for each"
         )
     for before, after in pairwise(weights):
         if before.shape[0] != after.shape[1]:
@@ -526,7 +526,7 @@ def tree_sizes(model, *, view="matrix", input_size=None) -> dict[str, tuple[int,
     weights = prunable_weights(model)
     if view == "spatial" and not isinstance(input_size, Iterable):
         raise ValueError(
-            f"input_size={input_size!r} is not the shape of an input; give channels and pixels: (3, 32, 32)"
+            f"input_size={input_size!r} must be the shape of an input, channels and pixels, such as (3, 32, 32)"
         )
     images = _images(model, weights, input_size) if view == "spatial" else {}
     sizes = {}
@@ -579,7 +579,7 @@ def _images(model, weights, input_size) -> dict[str, tuple[int, ...]]:
 
 
 def places(model) -> dict[str, torch.Tensor]:
-    """Parameters and buffers by all their names, but for those of a layer that is used twice, whose first name counts.
+    """Parameters and buffers by all their names; a layer that is used twice has only its first name.
 
     Of such a layer ``functional_call`` given both names would not put back what it had replaced.
     """
@@ -597,6 +597,6 @@ def _check_view(view, input_size):
     check_choice("view", view, VIEWS)
     if view == "spatial" and input_size is None:
         raise ValueError(
-            "view='spatial' needs input_size, the size of the input image, which the weights of a convolution do not "
-            "tell; e.g. input_size=(32, 32) for layer_graph, (3, 32, 32) for tree_sizes"
+            "view='spatial' needs input_size, the size of the input image, because the weights of a convolution do not "
+            "determine it; e.g. input_size=(32, 32) for layer_graph, (3, 32, 32) for tree_sizes"
         )

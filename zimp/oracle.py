@@ -1,4 +1,4 @@
-"""The same diagram from two libraries that others wrote: ripser and GUDHI.
+"""The H0 diagram from two independent libraries, ripser and GUDHI.
 
 They compute persistent homology in all dimensions. In dimension 0 both join components by union-find, as Kruskal's
 algorithm does, so that they agree with :func:`zimp.persistence_diagram` is evidence for our program. That deaths are
@@ -134,7 +134,7 @@ def _difference(ours: np.ndarray, theirs: np.ndarray) -> float:
 def _distances(weights, mask):
     """Every edge with its distance ``1 - |w| / scale``, straight from the definition."""
     if isinstance(weights, SpanningForest):
-        raise ValueError("weights is a SpanningForest already; this call needs the layer itself")
+        raise ValueError("weights is a SpanningForest already; this function needs the weights of the layer")
     weights = as_matrix(weights)
     mask = as_mask(mask, weights.shape)
     rows, cols = np.nonzero(np.ones(weights.shape, dtype=bool) if mask is None else mask)

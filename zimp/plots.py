@@ -133,7 +133,7 @@ def show(fig, alt):
     >>> page = plots.show(plots.barcode([[0.9, 0.2], [0.1, 0.5]], ax=ax).figure, "Four bars, one of which never ends.")
     """
     if not (isinstance(alt, str) and alt.strip()):
-        raise ValueError(f"alt={alt!r} describes nothing; say what is to be seen, for readers who do not see it")
+        raise ValueError(f"alt={alt!r} must be a non-empty text; describe the figure for readers who cannot see it")
     wide = fig.get_figwidth() > _NARROW
     pictures = [_svg(fig, "zimp-wide" if wide else "")]
     if wide:
@@ -179,7 +179,7 @@ def _svg(fig, name) -> str:
     names = {color.lower(): name for name, color in reversed(COLORS.items())} | {"#000000": "ink"}
     unknown = {color for color in re.findall(r"(?<=: )#[0-9a-f]{6}", drawing) if color not in names}
     if unknown:
-        raise ValueError(f"{', '.join(sorted(unknown))}: no colours of the palette; take them from plots.COLORS")
+        raise ValueError(f"the palette does not have {', '.join(sorted(unknown))}; take colours from plots.COLORS")
     drawing = re.sub(r"(?<=: )#[0-9a-f]{6}", lambda color: _variable(names[color[0]]), drawing)
     places = r' (?:d|x|y|transform)="[^"]*"'  # to a hundredth of a point; what the text says stays
     drawing = re.sub(places, lambda place: re.sub(r"(\.\d\d)\d+", r"\1", place[0]), drawing)
@@ -228,7 +228,9 @@ def table(rows, *, digits=3, bars=(), formats=None):
     for column, form in (formats or {}).items():
         style.format(form, subset=[column])
     for column in bars:
-        style.bar(subset=[column], color=_variable("kept"), vmin=0, height=30, props="background-position: bottom !important;")
+        style.bar(
+            subset=[column], color=_variable("kept"), vmin=0, height=30, props="background-position: bottom !important;"
+        )
     numbers = [column for column in frame if pandas.api.types.is_numeric_dtype(frame[column])]
     right = [{"selector": "th, td", "props": "text-align: right"}]
     style.set_table_styles({column: right for column in numbers})
@@ -237,7 +239,7 @@ def table(rows, *, digits=3, bars=(), formats=None):
 
 
 def bipartite(weights, mask=None, *, threshold=0.0, numbers=False, ax):
-    """Draw a layer as a graph: inputs on the left, outputs on the right, an edge as wide as its weight is large.
+    """Draw a layer as a graph: inputs on the left, outputs on the right, heavier edges wider.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Masks: which weights stay. By magnitude, by magnitude around the spanning tree, or at random.
+"""Masks, which say which weights to keep: by magnitude, by magnitude around the spanning tree, or at random.
 
 Every criterion is a score for each weight; the mask keeps the weights of the highest scores, exactly as many as asked
 for, the first in row-major order among equals. The topological score is the magnitude, and infinity on the tree.
@@ -100,7 +100,7 @@ def random_mask(weight, keep, mask=None, generator=None):
 
 
 def topological_mask(weight, keep, mask=None, *, groups=1):
-    """Keep the maximum spanning tree, and beyond it the weights of largest magnitude.
+    """Keep the maximum spanning tree, and of the other weights those of largest magnitude.
 
     Among all masks of ``keep`` weights that leave the H0 diagram as it is, this one keeps the most magnitude.
 
@@ -321,7 +321,7 @@ def masks_of(model) -> dict[str, torch.Tensor]:
 
 
 def mask_facts(model, masks, before=None) -> dict[str, dict]:
-    """What masks, wherever they come from, do to the H0 of each layer.
+    """Measure what masks of any origin do to the H0 of each layer.
 
     Call it with the trained weights, before the new masks are applied to them.
 
@@ -366,7 +366,7 @@ def mask_facts(model, masks, before=None) -> dict[str, dict]:
         array, _ = as_weight(weight.parameter)
         gone = before[name] & ~masks[name]
         if (masks[name] & ~before[name]).any():
-            raise ValueError(f"masks bring back weights of {name} that are not in before; intersect the two")
+            raise ValueError(f"masks keep weights of {name} that are pruned in before; intersect masks with before")
         if gone.any() and not array[gone].any():
             raise ValueError(
                 f"the {int(gone.sum())} weights of {name} that the masks remove are 0 already; "
@@ -439,7 +439,7 @@ class TopologicalUnstructured(BasePruningMethod):
             if amount < 0:
                 raise ValueError(f"amount={amount} is negative; it is the number of weights to prune, or their share")
         elif not isinstance(amount, Real) or isinstance(amount, bool) or not 0 <= amount <= 1:
-            raise ValueError(f"amount={amount!r} is no share from 0 to 1, and no number of weights to prune")
+            raise ValueError(f"amount={amount!r} must be a share from 0 to 1, or the number of weights to prune")
         self.amount, self.groups = amount, groups
 
     def compute_mask(self, t, default_mask):
@@ -447,7 +447,7 @@ class TopologicalUnstructured(BasePruningMethod):
         left = int(default_mask.sum())
         gone = self.amount if isinstance(self.amount, Integral) else round(self.amount * left)  # torch's rounding
         if gone > left:
-            raise ValueError(f"amount={self.amount} is above the {left} weights that are left")
+            raise ValueError(f"amount={self.amount} is above the {left} remaining weights")
         return topological_mask(t, left - gone, default_mask, groups=self.groups).to(default_mask.dtype)
 
     @classmethod
@@ -486,14 +486,16 @@ class TopologicalUnstructured(BasePruningMethod):
         weight = parameters[name] if mask is None else (parameters[f"{name}_orig"] * mask).detach()
         if weight.ndim < 2:
             shape = tuple(weight.shape)
-            raise ValueError(f"{name} has shape {shape}, in which there is no graph; prune the weight of a layer")
+            raise ValueError(
+                f"{name} has shape {shape}, but a graph needs at least two dimensions; prune the weight of a layer"
+            )
         groups = groups_of(module, name, weight) if groups is None else groups
         # Torch has already taken the layer's older hooks off when it computes the mask, so an error must come before.
         scores = weight if importance_scores is None else importance_scores
         if not isinstance(scores, torch.Tensor) or to_numpy(scores).shape != weight.shape:
             raise ValueError(
                 f"importance_scores is a {type(scores).__name__}, not a tensor of shape {tuple(weight.shape)}; "
-                "each weight has one score"
+                "it must have one score for each weight"
             )
         if importance_scores is not None:
             try:
@@ -513,7 +515,7 @@ def _mask(criterion, weight, keep, mask, generator=None, groups=1):
     keep = whole("keep", keep, "a whole number; it is a count of weights, not a share")
     left = int(available.sum())
     if not 0 <= keep <= left:
-        raise ValueError(f"keep={keep} is not between 0 and the {left} weights that are left")
+        raise ValueError(f"keep={keep} must lie between 0 and the {left} remaining weights")
     if keep < tree:
         raise _below_tree_error(keep, tree, array.shape)
     return _like(weight, _best(scores, keep, available).reshape(array.shape))
@@ -539,7 +541,7 @@ def _random_scores(size, generator) -> np.ndarray:
         device = "cpu" if generator is None else generator.device
         return torch.rand(size, dtype=torch.float64, generator=generator, device=device).cpu().numpy()
     raise ValueError(
-        f"generator={generator!r} is not a generator; a seed becomes one by torch.Generator().manual_seed(seed)"
+        f"generator={generator!r} must be a generator; make one from a seed by torch.Generator().manual_seed(seed)"
     )
 
 
@@ -574,7 +576,7 @@ def sizes_after(left, trees, rates) -> dict[str, int]:
 
 
 def share_left(remaining, rate) -> int:
-    """How many of the remaining weights a level at that rate keeps."""
+    """The number of remaining weights that a level at this rate keeps."""
     return round((1 - rate) * int(remaining))
 
 
@@ -587,7 +589,7 @@ def _below_tree_error(keep, tree, shape, name="") -> ValueError:
 
 
 def _bare_tree_error(weights, rates, trees, scope) -> ValueError:
-    """Every layer is a tree already: say it of the largest layer, or of the network where that is pruned as one."""
+    """The error once only the trees remain: it names the largest layer, or the network if that is pruned as one."""
     if scope == "layer":
         name = max((name for name in trees if rates[name]), key=trees.get)
         keep = min(share_left(trees[name], rates[name]), trees[name] - 1)
@@ -612,7 +614,7 @@ def as_masks(weights, masks, what="masks") -> dict[str, np.ndarray]:
         except ValueError as error:
             raise ValueError(f"{what}[{name!r}]: {error}") from None
         if checked[name] is None:
-            raise ValueError(f"{what}[{name!r}] is None; a layer of which nothing is pruned has a mask of ones")
+            raise ValueError(f"{what}[{name!r}] is None; if nothing is pruned in a layer, give a mask of ones")
     return checked
 
 
@@ -640,15 +642,15 @@ def check_prune_arguments(weights, rate, criterion, scope) -> dict[str, float]:
 def _check_budgets(keep, rate, scope, left, trees, weights) -> dict[str, int]:
     """How many weights stay in each layer."""
     if rate != 0.2:
-        raise ValueError(f"keep was given together with rate={rate!r}; it takes the place of the rate")
+        raise ValueError(f"keep was given together with rate={rate!r}; give only one of the two")
     if scope == "global":
-        raise ValueError("keep says what stays in each layer, but scope='global' prunes the network as one")
+        raise ValueError("keep is a number for each layer, but scope='global' prunes the network as one")
     _check_names("keep", keep, weights, all_of_them=False)
     budgets = dict(left)
     for name in keep:
         budget = whole(f"keep[{name!r}]", keep[name], "a whole number; it is a count of weights, not a share")
         if not 0 <= budget <= left[name]:
-            raise ValueError(f"keep[{name!r}]={budget} is not between 0 and the {left[name]} weights that are left")
+            raise ValueError(f"keep[{name!r}]={budget} must lie between 0 and the {left[name]} remaining weights")
         if budget < trees[name]:
             raise _below_tree_error(budget, trees[name], tuple(weights[name].parameter.shape), f", {name}")
         budgets[name] = budget
@@ -663,4 +665,4 @@ def _check_names(what, given, weights, all_of_them=True):
         if name not in given:
             raise ValueError(f"{what} has no entry for {name!r}; it needs one for each of {names}")
         if name not in weights:
-            raise ValueError(f"{what} has an entry for {name!r}, which is none of {names}")
+            raise ValueError(f"{what} has an entry for {name!r}; each entry must be for one of {names}")

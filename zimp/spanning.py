@@ -1,4 +1,4 @@
-"""The edges of a layer's maximum spanning forest, at the pace of reading its weights.
+"""Find the edges of a layer's maximum spanning forest in a few times the time that reading its weights takes.
 
 A forest has fewer edges than the layer has neurons, so most weights need only be looked at once:
 
@@ -74,7 +74,7 @@ def kruskal(edges, keys, shape) -> np.ndarray:
 
 
 def boruvka(layer: Magnitudes, edges, keys) -> tuple[np.ndarray, np.ndarray]:
-    """Complete a part of the forest: its edges as ascending flat indices, and their keys."""
+    """Complete a part of the forest; return the edges as ascending flat indices, and their keys."""
     m, n = layer.shape
     whole = np.zeros(m + n, dtype=bool)  # neurons of pieces that no edge leaves
     while len(edges) < m + n - 1:
@@ -121,7 +121,7 @@ def _graph(edges, data, shape) -> csr_array:
 
 
 class Magnitudes:
-    """The magnitudes of a layer's weights as whole numbers in the same order, their *keys*; the layer is not copied.
+    """The *keys* of a layer: its magnitudes as whole numbers in the same order, without a copy of the layer.
 
     Without the bit of the sign, the bits of a float are a whole number, and these numbers are in the order of ``|w|``.
     So they compare exactly, in any precision; NaN and infinity come out above all others. The key of an edge that does
@@ -146,7 +146,7 @@ class Magnitudes:
         return all(bool((self.bits[rows] & self.unsigned).max() < self.infinity) for rows in self._blocks())
 
     def rank(self, edge: int, key: int) -> int:
-        """How many edges come no later than this one."""
+        """The rank of an edge: how many edges come no later in the order."""
         rank = 0
         for rows in self._blocks():
             keys = self._keys(rows).ravel()
@@ -252,7 +252,7 @@ class Magnitudes:
 
 
 class TransposedMagnitudes(Magnitudes):
-    """Those of a layer that stands in memory column by column: it is read in that order, which is much faster."""
+    """The keys of a layer that is stored column by column, read in that order because it is much faster."""
 
     def __init__(self, bits, form, mask=None):
         super().__init__(bits, form, mask)
@@ -290,7 +290,7 @@ class TransposedMagnitudes(Magnitudes):
 
 
 class StoredMagnitudes(Magnitudes):
-    """Those of a sparse array, whose stored entries are the edges: all of them are selected."""
+    """The keys of a sparse array, whose stored entries are the edges; all of them are selected."""
 
     def __init__(self, bits, form, shape, edges):
         super().__init__(bits, form)

@@ -1,4 +1,4 @@
-"""Zeroth-order persistent homology of one layer: the maximum spanning forest and what is read off it.
+"""Zeroth-order persistent homology of one layer: the maximum spanning forest and what follows from it.
 
 A layer with weights ``W`` of shape ``(m, n)`` (outputs, inputs; as ``torch.nn.Linear.weight``) is a bipartite graph
 on ``m + n`` vertices whose edge ``(i, j)`` weighs ``a[i, j] = |W[i, j]| / max |W|``. Add the edges from heavy to
@@ -117,17 +117,17 @@ def spanning_forest(weights, mask=None) -> SpanningForest:
 
 def _given(weights, mask) -> Layer:
     if isinstance(weights, SpanningForest):
-        raise ValueError("weights is a SpanningForest already; this call needs the layer itself")
+        raise ValueError("weights is a SpanningForest already; this function needs the weights of the layer")
     return as_layer(weights, mask)
 
 
 def forest_of(layer: Layer) -> SpanningForest:
-    """:func:`spanning_forest` of a layer that has passed the door."""
+    """:func:`spanning_forest` of a validated layer."""
     return _forest(*_spanning(layer))
 
 
 def forest_and_safe_density(layer: Layer) -> tuple[SpanningForest, float]:
-    """What :func:`spanning_forest` and :func:`safe_density` give, at once, of a layer that has passed the door."""
+    """Compute :func:`spanning_forest` and :func:`safe_density` of a validated layer together."""
     found, edges, keys = _spanning(layer)
     counted = found.rank(int(edges[-1]), int(keys[-1])) if len(edges) else 0
     return _forest(found, edges, keys), counted / math.prod(found.shape)
@@ -272,7 +272,7 @@ def _as_graph(mask: np.ndarray) -> coo_array:
 
 
 def safe_density(weights, mask=None) -> float:
-    """The density down to which magnitude pruning leaves the H0 of a layer as it is.
+    """The lowest density at which magnitude pruning still preserves the H0 of a layer.
 
     It keeps the heaviest weights, so H0 is intact until the lightest edge of the spanning forest goes.
 
@@ -347,7 +347,7 @@ def neural_persistence(weights, mask=None, *, p=2, convention="rieck", normalize
     check_choice("convention", convention, ("rieck", "balwani"))
     p = number("p", p)
     if not 1 <= p < np.inf:
-        raise ValueError(f"p={p} is not a finite number of at least 1; the usual choice is 2")
+        raise ValueError(f"p={p} must be a finite number of at least 1; the usual choice is 2")
     persistences = 1 - _in_unit(forest, scale)
     if convention == "rieck":
         largest, essential, normaliser = 1.0, forest.n_components, m + n - 1
@@ -415,7 +415,10 @@ def tree_overlap(a, b, mask=None) -> TreeOverlap:
         if not isinstance(forest, SpanningForest):
             raise ValueError(f"{name} is a {type(forest).__name__}, not a zimp.SpanningForest; give spanning_forest(w)")
     if a.shape != b.shape:
-        raise ValueError(f"a is of a layer of shape {a.shape}, b of {b.shape}; only forests of one layer overlap")
+        raise ValueError(
+            f"a belongs to a layer of shape {a.shape}, but b to one of shape {b.shape}; "
+            "both must be forests of the same layer"
+        )
     mask = as_mask(mask, a.shape)
     share = float(b.mask[a.rows, a.cols].mean()) if len(a) else 1.0
     if mask is None:
@@ -429,7 +432,7 @@ def tree_overlap(a, b, mask=None) -> TreeOverlap:
 
 
 def _resistances(mask: np.ndarray) -> np.ndarray:
-    """Between output and input, for each pair that an edge of the mask joins: its effective resistance."""
+    """The effective resistance of each edge of the mask."""
     if mask.shape[0] > mask.shape[1]:
         return _resistances(mask.T).T
     m, n = mask.shape
@@ -446,7 +449,7 @@ def _resistances(mask: np.ndarray) -> np.ndarray:
 
 
 def _in_unit(forest: SpanningForest, scale) -> np.ndarray:
-    """``|w|`` of the forest's edges in the given unit, the layer's own maximum if that is None."""
+    """``|w|`` of the forest's edges divided by the scale, or by the layer's own maximum if the scale is None."""
     if scale is None:
         return forest.relative_values
     scale = number("scale", scale)

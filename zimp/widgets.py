@@ -19,7 +19,7 @@ __all__ = ["explorer"]
 
 
 def explorer(draw, alt, **settings):
-    """A slider for each setting, and the picture of the settings that the sliders stand at.
+    """Show one slider for each setting, and the picture for the current settings.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def _frame(draw, alt, setting) -> str:
     if not (isinstance(figure, Figure) and isinstance(text, str)):
         raise ValueError(
             f"at {setting}, draw returned a {type(figure).__name__} and alt a {type(text).__name__}; "
-            "the one returns a matplotlib figure, the other the text that describes it"
+            "draw must return a matplotlib figure, and alt the text that describes it"
         )
     return show(figure, text).data
 

@@ -104,7 +104,7 @@ def _mnist5k() -> Data:
 
 
 def _in_equal_shares(name, x, y, *, validation, test) -> Data:
-    """Split such that each part has all classes in the shares that they have in the whole."""
+    """Split so that each part has the classes in the same shares as the data set."""
     from sklearn.model_selection import train_test_split
 
     rest, tested = train_test_split(range(len(y)), test_size=test, stratify=y, random_state=SPLIT_SEED)
@@ -157,8 +157,11 @@ def check_split(split, name="split"):
                 f"{name}.{part} is a {type(value).__name__}, not a tensor; make it one by torch.from_numpy or the like"
             )
     if x.ndim == 0 or len(x) == 0 or y.shape != (len(x),):
-        raise ValueError(f"{name} has images {tuple(x.shape)} and labels {tuple(y.shape)}; each image has one label")
+        raise ValueError(
+            f"{name} has images {tuple(x.shape)} and labels {tuple(y.shape)}; "
+            "there must be at least one image, and one label for each"
+        )
     if y.dtype != torch.int64:
-        raise ValueError(f"{name} has labels of {y.dtype}; they are whole numbers: y.long()")
+        raise ValueError(f"{name} has labels of {y.dtype}; they must be whole numbers: y.long()")
     if not y.is_meta and y.min() < 0:
-        raise ValueError(f"{name} has the label {y.min().item()}; classes are counted from 0 on")
+        raise ValueError(f"{name} has the label {y.min().item()}; classes must be numbered from 0")

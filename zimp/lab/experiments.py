@@ -66,7 +66,7 @@ class Sweep:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the configuration: results that carry another one are of another sweep."""
+        """A hash of the configuration; results of a different sweep have a different hash."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -89,12 +89,12 @@ def topological(model, masks, sizes, generator):
 
 
 def magnitude_with_budget(model, masks, sizes, generator):
-    """As many weights in each layer as T-IMP, but the largest ones."""
+    """Each layer keeps the same number of weights as under T-IMP, but the largest ones."""
     return {name: magnitude_mask(weight, sizes[name], masks[name]) for name, weight in prunable(model).items()}
 
 
 def random_tree(model, masks, sizes, generator):
-    """As T-IMP, but the tree is that of random numbers in place of the weights, drawn anew at each level."""
+    """T-IMP with a different tree: that of random numbers, drawn anew at each level, in place of the weights."""
     chosen, trees = {}, tree_sizes(model)
     for name, weight in prunable(model).items():
         mask, (_, edges) = masks[name], trees[name]
@@ -171,7 +171,7 @@ class Results:
         return np.array(self.values[method][key])
 
     def save(self, path):
-        """Write to a JSON file of one line for each method and quantity; it appears whole or not at all."""
+        """Write a JSON file with one line for each method and quantity; it appears complete or not at all."""
         head = {"sweep": self.sweep, "fingerprint": self.fingerprint, "made": self.made}
         head = json.dumps(head, indent=1).removesuffix("\n}")
         methods = [
@@ -199,7 +199,7 @@ class Results:
 
 
 def run(sweep, *, jobs=1, together=False, folder=None, progress=False) -> Results:
-    """Run a sweep, in one process or in as many as there are, with the same numbers.
+    """Run a sweep in one process or several, with the same results.
 
     Parameters
     ----------
@@ -282,7 +282,7 @@ def run(sweep, *, jobs=1, together=False, folder=None, progress=False) -> Result
 def _is_one_shot(sweep) -> bool:
     """Whether it is a sweep of one shot."""
     if sweep.network not in NETWORKS:
-        raise ValueError(f"network={sweep.network!r} is unknown; it is one of {', '.join(NETWORKS)}")
+        raise ValueError(f"network={sweep.network!r} is unknown; it must be one of {', '.join(NETWORKS)}")
     if not sweep.methods or not sweep.seeds:
         raise ValueError(f"methods={sweep.methods} and seeds={sweep.seeds}: a sweep needs at least one of each")
     check_rate(sweep.rate, "rate")
@@ -292,14 +292,15 @@ def _is_one_shot(sweep) -> bool:
     for method in sweep.methods:
         if method not in (ONE_SHOT if one_shot else RULES):
             raise ValueError(
-                f"method {method!r} is unknown; it is one of {', '.join(RULES)}, or all are among {', '.join(ONE_SHOT)}"
+                f"method {method!r} is unknown; it must be one of {', '.join(RULES)}, "
+                f"or all methods must be among {', '.join(ONE_SHOT)}"
             )
     return one_shot
 
 
 @contextmanager
 def _of_this_sweep(folder, sweep, together):
-    """Have a folder of this sweep, made if it is not there, to oneself."""
+    """Lock the folder of this sweep, which is made if it does not exist."""
     folder = as_folder(folder)
     with to_itself(folder):
         known = {"together": together, **asdict(sweep), "versions": versions()}
@@ -351,7 +352,7 @@ _IN_THIS_PROCESS = Lock()
 
 
 def _run_share(work, sweep, share, folder) -> tuple[float, list[dict[str, list]]]:
-    """The seconds and the curves of a share of the runs, done now if they are not in the folder.
+    """The seconds and the curves of some of the runs; those that the folder does not hold are run now.
 
     It is done on one thread, with no other share in this process at the same time. Small networks leave a second thread
     waiting, and sums come in another order with it. But the number of threads and the random numbers with which

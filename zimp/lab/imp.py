@@ -208,7 +208,7 @@ def iterative_magnitude_pruning(
 
 @contextmanager
 def _carried_by_errors(record, seeds):
-    """Whatever stops a run, an interrupt too, carries the record: hours of training may hang on it."""
+    """Attach the record to whatever stops a run, an interrupt too, so that hours of training are not lost."""
     try:
         yield
     except BaseException as error:
@@ -221,7 +221,7 @@ def _carried_by_errors(record, seeds):
 
 
 def _noted(value) -> dict:
-    """What a caller has computed at a level, as a row can keep it."""
+    """Convert what a caller has computed at a level so that a row can keep it."""
     try:
         return {} if value is None else {"on_level": json.loads(json.dumps(value, allow_nan=False))}
     except (TypeError, ValueError) as error:
@@ -232,7 +232,7 @@ def _noted(value) -> dict:
 
 
 class Plan:
-    """The arguments of a run, checked before anything is trained, and what they say of each step."""
+    """The arguments of a run, checked before anything is trained, and what follows from them for each step."""
 
     def __init__(
         self, build, data, *, levels, rate, criterion, scope, rewind, steps, batch_size, optimizer, seeds, device,
@@ -242,10 +242,12 @@ class Plan:
         self.batch_size = check_count("batch_size", batch_size)
         self.rewind = None if rewind is None else check_count("rewind", rewind, 0)
         if rewind is not None and self.rewind >= self.steps:
-            raise ValueError(f"rewind={rewind} is not below steps={steps}; no training would be left after rewinding")
+            raise ValueError(
+                f"rewind={rewind} must be below steps={steps}; otherwise no training follows the rewinding"
+            )
         self.seeds = [check_seed(seed, "seeds") for seed in (seeds if np.iterable(seeds) else [seeds])]
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds={self.seeds} are not distinct numbers, at least one")
+            raise ValueError(f"seeds={self.seeds} must be distinct numbers, at least one")
         if isinstance(build, nn.Module):
             raise ValueError(
                 "build is a network already; pass the function that builds it, so that the seed can be set before its "
@@ -299,7 +301,7 @@ class Plan:
         if not callable(self.criterion):
             check_prune_arguments(weights, self.rate, self.criterion, self.scope)
         if model is self._built:
-            raise ValueError("build returned the network of the seed before; it must build a new one at each call")
+            raise ValueError("build returned the network of the previous seed; it must build a new one at each call")
         self._built = model
         self.config["not_pruned"] = not_pruned(model, weights)
         return Replicate(seed, model.to(self.device), self._rule)
@@ -358,7 +360,7 @@ class Plan:
             for handle in held:
                 handle.remove()
         if loss is None:
-            raise ValueError("train returned None; it returns the loss at its end, as a number")
+            raise ValueError("train returned None; it must return its final loss, as a number")
         loss = number("the loss that train returned", loss)
         if not math.isfinite(loss):
             raise TrainingDiverged(f"the loss is {loss} at step {steps}; a lower learning rate may help")
@@ -372,7 +374,7 @@ class Plan:
         return built
 
     def arguments(self) -> dict:
-        """By what a run is known in its folder; more levels and seeds, or other threads, do not make it another."""
+        """The arguments that identify a run in its folder; levels, seeds and threads are not among them."""
         with torch.random.fork_rng():
             torch.manual_seed(0)
             network = self.build()
@@ -443,7 +445,7 @@ class Replicate:
         return measured
 
     def grow_forests(self) -> dict:
-        """See the forests of the weights as they are; of each layer its weights, its mask and its groups."""
+        """Store the forests of the current weights; return the weights, the mask and the groups of each layer."""
         layers = self._layers()
         self.forests = {name: forest_of(weight_graph(*layer)) for name, layer in layers.items()}
         return layers
@@ -462,7 +464,7 @@ def _checked(next_masks, model, masks) -> dict[str, torch.Tensor]:
     for name, mask in checked.items():
         if (mask & ~masks[name]).any():
             raise ValueError(
-                f"criterion brought back pruned weights of {name}; intersect its masks with those it was given"
+                f"criterion kept weights of {name} that were pruned before; intersect its masks with those it was given"
             )
     return checked
 

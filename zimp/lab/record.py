@@ -1,4 +1,4 @@
-"""What a run leaves: its record, the versions it was made with, and files that are there whole or not at all."""
+"""The record of a run, the versions it was made with, and files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Record", "check_writable", "load_json", "versions", "write_whole"]
 
 @dataclass
 class Record:
-    """What a run did: one row for each seed and level.
+    """The results of a run, with one row for each seed and level.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Record:
 
         levels = Counter(row["seed"] for row in self.rows)
         if len(set(levels.values())) != 1:
-            raise ValueError("the run stopped before its seeds had equally many levels; read the record's `rows`")
+            raise ValueError("the run stopped when its seeds had different numbers of levels; read the record's `rows`")
         try:
             values = [row[quantity] if layer is None else row["layers"][layer][quantity] for row in self.rows]
         except KeyError as error:
@@ -85,7 +85,7 @@ class Record:
         return np.array(values).reshape(len(levels), -1)
 
     def table(self) -> list[dict]:
-        """All that was measured, flat: one dict for each seed, level and layer, as ``pandas.DataFrame`` takes them.
+        """Return one flat dict for each seed, level and layer, for ``pandas.DataFrame``.
 
         Returns
         -------
@@ -167,7 +167,7 @@ def load_json(cls, what, path, **parts):
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         if type(content) is not dict or content.keys() != parts.keys():
-            raise ValueError(f"it has not the parts {', '.join(parts)}")
+            raise ValueError(f"it must have the parts {', '.join(parts)}")
         for name, (kind, inner) in parts.items():
             part = content[name]
             items = part.values() if type(part) is dict else part
@@ -183,7 +183,7 @@ FIXED = {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "AVX2", "ONEDNN_MAX_CPU_ISA"
 
 
 def machine() -> dict:
-    """What numbers depend on besides versions: the processor, and the settings that choose among its kernels."""
+    """The processor, and the settings that choose among its kernels, because results depend on them."""
     cores = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
     try:
         processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))[1]
@@ -208,7 +208,7 @@ def versions() -> dict[str, str]:
 
 
 def write_whole(path, content):
-    """Write a file such that it appears whole or not at all: a full disk leaves what stood there before.
+    """Write a file completely or not at all: on a full disk the old file remains.
 
     A link stays, and what it leads to is written. A file that is replaced keeps its permissions. What is no file but
     can be written to, such as a device or a pipe, is written to.

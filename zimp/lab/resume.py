@@ -90,7 +90,7 @@ def run_levels(folder) -> Iterator[KeptLevel]:
     """
     folder = as_folder(folder)
     if not folder.exists():
-        raise NotADirectoryError(f"folder={str(folder)!r} is no folder of a run")
+        raise NotADirectoryError(f"folder={str(folder)!r} does not exist; it must be the folder of a run")
     files = folder.glob("*-level_*.safetensors")
     files = sorted(files, key=lambda path: (len(_whose_file(path)), path.name))  # seed 2 before seed 10
     for path in files:
@@ -107,7 +107,7 @@ def run_levels(folder) -> Iterator[KeptLevel]:
 
 @contextmanager
 def open_run(folder, arguments):
-    """Have a folder to oneself, for a run with these arguments.
+    """Lock a folder for a run with these arguments.
 
     Parameters
     ----------
@@ -152,14 +152,14 @@ def as_folder(folder) -> Path:
 
 @contextmanager
 def to_itself(folder: Path):
-    """Make a folder if it is not there, and hold it, such that no other process is at work in it."""
+    """Make a folder if necessary, and lock it so that no other process works in it."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "lock")
     try:
         lock.acquire(blocking=False)
     except Timeout:
         raise RuntimeError(
-            f"another run is at work in {folder}; wait for its end, or give this one a folder of its own"
+            f"another run is working in {folder}; wait until it ends, or give this one a folder of its own"
         ) from None
     with lock:
         yield
@@ -193,7 +193,7 @@ class RunFolder(Nowhere):
         self._newest("*")
 
     def groups(self, seeds, together) -> list[list[int]]:
-        """As there are already; what seeds are new form one more."""
+        """The groups that the folder holds already; new seeds form one more."""
         if not together:
             return super().groups(seeds, together)
         there = [self._newest(owner) for owner in sorted({_whose_file(path) for path in self.path.glob("together_*")})]
@@ -319,7 +319,7 @@ def _parameters_and_buffers(model) -> dict[str, torch.Tensor]:
 
 
 def describe(network, data) -> dict:
-    """By what an untrained network, the images and the libraries are known again."""
+    """Fingerprints of an untrained network, the images and the libraries."""
     for name, value in network.state_dict().items():
         if not isinstance(value, torch.Tensor):
             raise ValueError(f"{name} of the network is a {type(value).__name__}; a folder keeps tensors only")

@@ -42,7 +42,7 @@ ELEMENTWISE = ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "RMSprop", "A
 def train_together(
     models, masks, split, *, steps, seeds, start=0, batch_size=60, optimizer=adam, snapshot_at=None
 ) -> list[tuple]:
-    """Train masked networks of one architecture in place, all at once; each as by :func:`zimp.train`, but for rounding.
+    """Train masked networks of one architecture together, in place; up to rounding, each as by :func:`zimp.train`.
 
     Parameters
     ----------
@@ -95,7 +95,8 @@ def train_together(
     seeds = [check_seed(seed) for seed in as_list("seeds", seeds)]
     if not len(models) == len(masks) == len(seeds) > 0:
         raise ValueError(
-            f"there are {len(models)} models, {len(masks)} masks and {len(seeds)} seeds; each replicate has one of each"
+            f"there are {len(models)} models, {len(masks)} masks and {len(seeds)} seeds; "
+            "each replicate needs one of each"
         )
     masks = [as_masks(prunable_weights(model), mask) for model, mask in zip(models, masks)]
     _check_alike(models, split)
@@ -276,7 +277,7 @@ def _check_alike(models, split):
 
 
 def _check_memory(models):
-    """What is one in memory would be several in the stacks."""
+    """Refuse tensors that share memory, because the stacks would hold separate copies of them."""
     parts = [
         (*_memory(part), replicate, name)
         for replicate, model in enumerate(models)
@@ -300,7 +301,7 @@ def _memory(part) -> tuple[int, int]:
 
 
 def _description(model) -> dict[str, str]:
-    """Kind and settings of each layer, and what there is to know of each tensor besides its numbers."""
+    """Kind and settings of each layer, and everything about each tensor except its numbers."""
     layers = {name: f"{type(layer).__name__}({layer.extra_repr()})" for name, layer in model.named_modules()}
     tensors = chain(model.named_parameters(), model.named_buffers())
     return layers | {
@@ -327,8 +328,9 @@ def _check_forward(models, stacked, images):
         pairs += [(buffer, buffers[name][replicate]) for name, buffer in model.named_buffers()]
         if not all(map(_close, *zip(*pairs))):
             raise ValueError(
-                f"network {replicate} computes something else when all replicates run at once; a state that is neither "
-                "parameter nor buffer, or a buffer that is replaced and not changed in place, needs training one by one"
+                f"network {replicate} gives different outputs when all replicates run together; a state that is "
+                "neither parameter nor buffer, or a buffer that is replaced and not changed in place, needs training "
+                "one by one"
             )
 
 

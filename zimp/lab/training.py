@@ -1,4 +1,4 @@
-"""Training of a masked network: what is pruned is zero before the first step and after each.
+"""Train a masked network: pruned weights are zero before the first step and after each step.
 
 :func:`zimp.train` is the loop to read; :func:`zimp.train_together` does the same for many networks at once.
 """
@@ -138,7 +138,7 @@ def train(model, masks, split, *, steps, seed, start=0, batch_size=60, optimizer
 
 
 def hold(optimizer, model, masks) -> Hold:
-    """Keep pruned weights at zero in a training loop of one's own: now, and after each step of the optimizer.
+    """Keep pruned weights at zero in your own training loop: now, and after each step of the optimizer.
 
     Momentum, weight decay and the averages of Adam would revive what has no gradient.
 
@@ -190,7 +190,7 @@ def hold(optimizer, model, masks) -> Hold:
         if weight.requires_grad and id(weight) not in stepped:
             raise ValueError(f"the optimizer does not have {name}; was it made of another network's parameters?")
     if optimizer in _HOLDING:
-        raise ValueError("the optimizer holds masks already; remove the handle of the level before first")
+        raise ValueError("the optimizer holds masks already; remove the handle of the previous level first")
     return Hold(optimizer, pruned)
 
 
@@ -204,7 +204,7 @@ class Hold:
         self._zero()
 
     def remove(self):
-        """Let the weights go."""
+        """Stop keeping pruned weights at zero."""
         self._hook.remove()
         _HOLDING.discard(self.optimizer)
 
@@ -224,7 +224,7 @@ _HOLDING = WeakSet()  # optimizers
 
 
 def check_trained(pruned, step):
-    """What a training leaves: finite weights, and zeros where they are pruned."""
+    """Check the result of a training: finite weights, and zeros where weights are pruned."""
     for name, (weight, gone) in pruned.items():
         if not weight.isfinite().all():
             raise TrainingDiverged(f"{name} is not finite after step {step}; a lower learning rate may help")
@@ -304,14 +304,14 @@ def check_training(split, steps, start, batch_size, optimizer, snapshot_at) -> t
         )
     steps, start = check_count("steps", steps), check_count("start", start, 0)
     if start >= steps:
-        raise ValueError(f"start={start} is not below steps={steps}; no training would be left")
+        raise ValueError(f"start={start} must be below steps={steps}; otherwise there is nothing to train")
     if snapshot_at is not None and not start <= check_count("snapshot_at", snapshot_at, 0) < steps:
-        raise ValueError(f"snapshot_at={snapshot_at} is none of the steps from start={start} to steps={steps}")
+        raise ValueError(f"snapshot_at={snapshot_at} must be at least start={start} and below steps={steps}")
     return steps, start, check_count("batch_size", batch_size)
 
 
 def check_numbers(model, split):
-    """Neither network nor images are empty shells."""
+    """Check that network and images hold numbers, not shapes alone."""
     if any(part.is_meta for part in (*model.parameters(), split.x, split.y)):
         raise ValueError("the network or its images are on the meta device, where there are no numbers")
 
@@ -323,7 +323,9 @@ def check_trainable(model, split):
         raise ValueError("no parameter of the network requires a gradient, so there is nothing to train")
     for name, (weight, *_) in prunable_weights(model).items():
         if weight.layout != torch.strided or weight.dtype not in TRAINED:
-            raise ValueError(f"{name} is of {weight.dtype}, {weight.layout}; trained are dense floats of 16 to 64 bits")
+            raise ValueError(
+                f"{name} is of {weight.dtype}, {weight.layout}; it must be a dense tensor of floats of 16 to 64 bits"
+            )
         # Of those the fused Adam writes beyond the memory that there is.
         if any(stride == 0 and size > 1 for stride, size in zip(weight.stride(), weight.shape)):
-            raise ValueError(f"{name} holds one number at several places, as after expand(); clone it first")
+            raise ValueError(f"{name} holds one number in several positions, as after expand(); clone it first")

@@ -1,4 +1,4 @@
-"""Networks as they are found: a file of weights, the shards of one model, or a torch network.
+"""Open a network, given as a file of weights, as the shards of one model, or as a torch network.
 
 What the tensors are called and how large they are comes first, without reading one; then one tensor at a time is read,
 so a model may be larger than memory. A file is data and is never run: of a pickle only tensors and plain containers
@@ -33,7 +33,7 @@ Reader = Callable[[str], torch.Tensor]
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of a tensor before it is read.
+    """What we know about a tensor before we read it.
 
     Attributes
     ----------
@@ -123,7 +123,7 @@ class SafetensorsFile:
                 yield file
         except SafetensorError as error:
             raise ValueError(
-                f"{self.name} is not a whole safetensors file ({error}); was it copied to its end?"
+                f"{self.name} is not a complete safetensors file ({error}); was it copied completely?"
             ) from None
 
 
@@ -138,7 +138,7 @@ def _torch_name(dtype: str) -> str:
 
 
 class TorchFile:
-    """What ``torch.save`` wrote: a state dict, alone or within a checkpoint."""
+    """A file written by ``torch.save``: a state dict, alone or within a checkpoint."""
 
     def __init__(self, path: Path):
         self.name, self._path = str(path), path
@@ -170,7 +170,7 @@ class TorchFile:
 
 
 def _state_dict(content) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """All tensors of a checkpoint by name, and of those that are not in its state dict why they stand aside.
+    """All tensors of a checkpoint by name, and the reason for each that is not in its state dict.
 
     A state dict may be nested: ``{"epoch": 3, "model": {...}, "optimizer": {...}}``. Its own names come without prefix.
     """
@@ -215,7 +215,7 @@ class Shards:
             places = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
             self._places = {str(name): str(shard) for name, shard in places.items()}
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            raise ValueError(f"{path} is no index of shards: it has no weight_map from tensors to files") from None
+            raise ValueError(f"{path} must be an index of shards, with a weight_map from tensors to files") from None
         self._files, wrong = {}, []
         for shard in sorted(set(self._places.values()), key=_natural):
             try:

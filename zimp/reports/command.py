@@ -40,7 +40,7 @@ def main():
 
 
 def _silence():
-    """Say no more: the reader, such as head, has seen enough."""
+    """Stop printing, because the reader, such as head, has closed the pipe."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -81,12 +81,12 @@ def _add_sweep(commands):
 
 def _sweep(arguments) -> int:
     if arguments.seeds is not None and arguments.seeds < 1:
-        arguments.error(f"--seeds {arguments.seeds} is not a number of seeds, at least 1")
+        arguments.error(f"--seeds {arguments.seeds} must be a number of seeds, at least 1")
     if arguments.jobs == 0:
         arguments.error("--jobs 0 is not a number of processes; 1 is one at a time, -1 one for each core")
     folder = arguments.output
     if folder.exists() and not folder.is_dir():
-        arguments.error(f"--output {folder} is a file; it is the folder for the file of each sweep")
+        arguments.error(f"--output {folder} is a file; it must be the folder for the files of the sweeps")
     from ..lab.record import FIXED, check_writable
 
     if "torch" not in sys.modules:  # which reads them once
@@ -115,11 +115,11 @@ def _sweep(arguments) -> int:
 
 
 def _check(arguments):
-    """Refuse before the work what would fail after it, or would destroy what is there."""
+    """Refuse, before any work, outputs that would fail afterwards or destroy existing files."""
     if not 0 < arguments.density <= 1:
-        arguments.error(f"--density {arguments.density} is not above 0 and at most 1")
+        arguments.error(f"--density {arguments.density} must be above 0 and at most 1")
     if arguments.jobs < 1:
-        arguments.error(f"--jobs {arguments.jobs} is not a number of threads, at least 1")
+        arguments.error(f"--jobs {arguments.jobs} must be a number of threads, at least 1")
     for option in ("json", "csv"):
         path = getattr(arguments, option)
         if path and _is_output(path):  # such as /dev/stdout; opened a second time it would write over the tables
@@ -142,11 +142,11 @@ def _check(arguments):
 def _check_output(arguments, option: str, path: str, inputs: dict[str, str]):
     from ..lab.record import check_writable
 
-    advice = f"{option} takes the word after it as its own, so write {option} OUTPUT FILE..."
+    advice = f"the word after {option} is the output file, so write {option} OUTPUT FILE..."
     if not path:
-        arguments.error(f"{option} has an empty name for its file; is a variable of the shell not set?")
+        arguments.error(f"{option} needs the name of a file, but it is empty; is a variable of the shell not set?")
     if option == "--figure" and Path(path).suffix.lower() not in FIGURES:
-        arguments.error(f"--figure {path} ends in none of {', '.join(FIGURES)}")
+        arguments.error(f"--figure {path} must end in one of {', '.join(FIGURES)}")
     for file, what in inputs.items():
         if _same(path, file):
             arguments.error(f"{option} {path} would write over {what}; {advice}")
@@ -162,7 +162,7 @@ def _check_output(arguments, option: str, path: str, inputs: dict[str, str]):
     except OSError as error:
         arguments.error(f"{option} {path} cannot be written: {error.strerror}")
     if foreign:
-        arguments.error(f"{option} {path} would write over a file that zimp has not written, weights maybe; {advice}")
+        arguments.error(f"{option} {path} would overwrite a file that zimp did not write, perhaps weights; {advice}")
 
 
 def _inputs(files: list[str]) -> dict[str, str]:
@@ -230,7 +230,7 @@ def _report(arguments) -> int:
 
 
 def _say(text: str, arguments):
-    """Print. If nobody reads on, the command ends, but not before its files are written."""
+    """Print. If nobody reads the output any more, the command ends once its files are written."""
     try:
         print(text, end="", flush=True)
     except BrokenPipeError:

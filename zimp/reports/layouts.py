@@ -152,7 +152,7 @@ def find_layers(entries: Mapping[str, Entry]) -> tuple[list[Layer], dict[str, st
 
 
 def _is_gpt2(name: str, shape) -> bool:
-    """Whether a layer that has more outputs than inputs is stored as ``(inputs, outputs)``."""
+    """Whether a layer with more outputs than inputs is stored as ``(inputs, outputs)``."""
     least = {"c_attn": 3, "c_fc": 2}.get(_owner(name))
     return least is not None and len(shape) == 2 and shape[1] >= least * shape[0]
 
@@ -174,7 +174,7 @@ def _reason(name: str, entry: Entry, masked: bool) -> str | None:
         return entry.aside
     if entry.dtype not in DTYPES:
         if entry.dtype.startswith("float"):
-            return "floats of 8 bits or fewer, whose scale stands elsewhere"
+            return "floats of 8 bits or fewer, whose scale is stored elsewhere"
         return "complex numbers" if entry.dtype.startswith("complex") else "integers: counters, or quantised weights"
     if 0 in entry.shape:
         return "empty"
@@ -187,11 +187,11 @@ def _reason(name: str, entry: Entry, masked: bool) -> str | None:
     if REPARAMETRISED.search(name) and not masked:
         return "reparametrised: the weight in use is computed from it"
     if len(entry.shape) > 2 and named and entry.kind is None and re.search("expert|moe", name):
-        return "experts in one stack, whose layout its name does not tell"
+        return "experts in one stack, whose layout is not clear from its name"
     recurrent = re.fullmatch(r"weight_(ih|hh|hr)(_l\d+(_reverse)?)?", attribute)
     if named or recurrent or re.fullmatch("(in|q|k|v)_proj_weight", attribute):
-        return None if len(entry.shape) <= (5 if named else 2) else "more dimensions than a layer of its name has"
-    return "not called as the weight of a layer is"
+        return None if len(entry.shape) <= (5 if named else 2) else "more dimensions than a layer of this name can have"
+    return "its name is not that of a layer's weight"
 
 
 def _layers(name: str, entry: Entry, entries, inputs_first: bool) -> list[Layer]:

@@ -139,7 +139,7 @@ def report(network, *, density=0.1, jobs=1, progress=False) -> Report:
     if whole("jobs", jobs) == 0:
         raise ValueError("jobs=0 is not a number of threads; 1 is one at a time, -1 one for each core")
     if not 0 < density <= 1:
-        raise ValueError(f"density={density} is not above 0 and at most 1; it is a share of weights, such as 0.1")
+        raise ValueError(f"density={density} must be above 0 and at most 1: a share of weights, such as 0.1")
     network = open_network(network)
     layers, left_out = find_layers(network.entries)
     if not layers:
@@ -172,7 +172,7 @@ def report(network, *, density=0.1, jobs=1, progress=False) -> Report:
 
 
 def _batches(layers: list[Layer]) -> list[list[Layer]]:
-    """Runs of layers that have no more weights than the largest tensor or than ``BATCH``.
+    """Consecutive layers that together have no more weights than the largest tensor, or than ``BATCH``.
 
     The file is opened anew for each: what has been read of it stays in memory as long as it is open.
     """
@@ -190,7 +190,7 @@ def _batches(layers: list[Layer]) -> list[list[Layer]]:
 
 
 def _measure(network, layers: list[Layer]) -> list[tuple[SpanningForest, float, int]]:
-    """Of each layer its forest, its safe density, and how many weights its mask leaves."""
+    """For each layer its forest, its safe density, and the number of weights that its mask keeps."""
     measured = []
     with network.reading() as read:
         for layer in layers:
@@ -316,13 +316,13 @@ def _line(cells: list[str], widths: list[int]) -> str:
 
 
 def _remarks(report: Report) -> list[str]:
-    """What the table cannot say, one sentence each."""
+    """Sentences for what the table cannot show."""
     totals, remarks = report.totals, []
     if totals["layers"]:
         remarks.append(
             f"Pruned by magnitude to the same density, all layers keep their H0 down to "
             f"{totals['uniform_safe_density']:.4g}; then {totals['first_to_break']} breaks. Each pruned as far as it "
-            f"is safe, {totals['safe_density']:.4g} of the weights are left. No method keeps the H0 of all with fewer "
+            f"is safe, {totals['safe_density']:.4g} of the weights remain. No method keeps the H0 of all with fewer "
             f"than {totals['tree']:,} weights, a compression of {totals['critical_compression']:.4g}."
         )
     if len(report.rows) > totals["layers"]:
@@ -342,6 +342,6 @@ def _grouped(pairs) -> list[tuple[str, list[str]]]:
 
 
 def _names(names: list[str]) -> str:
-    """The names, those that differ in a number only as one: ``h.*.ln_1.weight (12)``."""
+    """The names; those that differ only in a number are joined: ``h.*.ln_1.weight (12)``."""
     patterns = _grouped((re.sub(r"(?<![^.])\d+(?=\.)", "*", name), name) for name in names)
     return ", ".join(f"{pattern} ({len(alike)})" if len(alike) > 1 else alike[0] for pattern, alike in patterns)
