@@ -312,9 +312,10 @@ def test_a_transform_of_torch_is_told_apart_from_weights():
 
 
 def test_a_curve_of_an_unknown_method_is_refused():
-    _, ax = plots.figure()
+    fig, ax = plots.figure()
     with pytest.raises(ValueError, match="method='grasp' is unknown; it must be one of 'topological', 'magnitude'"):
         plots.curve([1, 0.5], [[0, 1]], "grasp", ax=ax)
+    plots.plt.close(fig)
 
 
 def test_a_weight_of_a_group_that_is_not_finite_is_named_by_its_index():

@@ -125,7 +125,7 @@ def _check(arguments):
         if path and _is_output(path):  # such as /dev/stdout; opened a second time it would write over the tables
             setattr(arguments, option, "-")
     if arguments.json == arguments.csv == "-":
-        arguments.error("--json - and --csv - would write over each other; give one of them a file")
+        arguments.error("--json - and --csv - would overwrite each other; give one of them a file")
     inputs = _inputs(arguments.files)
     for file in inputs:
         if _is_output(file) and os.path.isfile(file):
@@ -149,7 +149,7 @@ def _check_output(arguments, option: str, path: str, inputs: dict[str, str]):
         arguments.error(f"--figure {path} must end in one of {', '.join(FIGURES)}")
     for file, what in inputs.items():
         if _same(path, file):
-            arguments.error(f"{option} {path} would write over {what}; {advice}")
+            arguments.error(f"{option} {path} would overwrite {what}; {advice}")
     if not Path(path).absolute().parent.is_dir():
         arguments.error(f"{path}: there is no folder {Path(path).parent}")
     if option == "--figure" and _is_output(path):
