@@ -115,9 +115,9 @@ def test_every_slider_moved_by_keyboard_changes_its_picture(visit, name):
 
 
 # The colours of all that is drawn in the figures of a page, by the names that they have in the source.
-DRAWN = """() => [...document.querySelectorAll("main .zimp-figure svg")].filter(svg => svg.checkVisibility())
+DRAWN = r"""() => [...document.querySelectorAll("main .zimp-figure svg")].filter(svg => svg.checkVisibility())
   .flatMap(svg => [...svg.querySelectorAll("*")]).flatMap(part => ["fill", "stroke"].flatMap(kind => {
-    const name = (part.getAttribute("style") || "").match(new RegExp(`(?:^|[; ])${kind}: var\\(--zimp-(\\w+)`));
+    const name = (part.getAttribute("style") || "").match(new RegExp(`(?:^|[; ])${kind}: var\(--zimp-(\w+)`));
     return name ? [[name[1], getComputedStyle(part)[kind]]] : [];
   }))"""
 
@@ -224,7 +224,9 @@ CONTRASTS = """() => {
     .filter(element => [...element.childNodes].some(node => node.nodeType === 3 && /[\\p{L}\\p{N}]/u.test(node.data)))
     .map(element => {
       const background = behind(element);
-      const [dark, light] = [over(getComputedStyle(element).color, background), background].map(luminance)
+      const style = getComputedStyle(element);
+      const color = element.closest("svg") ? style.fill : style.color;
+      const [dark, light] = [over(color, background), background].map(luminance)
         .sort((a, b) => a - b);
       const name = `${element.tagName}.${element.className} in ${element.parentElement.className}`;
       return [(light + 0.05) / (dark + 0.05), `${name}: ${element.textContent.trim().slice(0, 40)}`];
