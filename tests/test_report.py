@@ -871,7 +871,7 @@ def refused(monkeypatch, capsys, *arguments):
         (["two.pt", "--figure", "figure.svg"], "would overwrite a file that zimp did not write"),
         (
             ["shards/model.safetensors.index.json", "--csv", "shards/model-00001-of-00002.safetensors"],
-            "would write over a shard of",
+            "would overwrite a shard of",
         ),
         (["missing.pt", "--csv", "missing.pt"], "would overwrite one of the files to read"),
     ],

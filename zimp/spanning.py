@@ -9,7 +9,7 @@ A forest has fewer edges than the layer has neurons, so most weights need only b
    one of its own neurons; and so on, until no edge leaves a piece.
 
 All three go by one order of the edges: from heavy to light, and in row-major order among equals. No two edges are equal
-in it, so there is one forest, whatever the sample was; the sample decides about time alone.
+in it, so there is one forest, whatever the sample was; the sample affects the time alone.
 
 A *key* is the magnitude of an edge as a whole number, see :class:`Magnitudes`; a *piece* is a component of the graph of
 those edges that have been taken so far.

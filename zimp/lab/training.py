@@ -140,7 +140,7 @@ def train(model, masks, split, *, steps, seed, start=0, batch_size=60, optimizer
 def hold(optimizer, model, masks) -> Hold:
     """Keep pruned weights at zero in your own training loop: now, and after each step of the optimizer.
 
-    Momentum, weight decay and the averages of Adam would revive what has no gradient.
+    Zeroed gradients would not do: momentum and Adam's averages of earlier gradients would revive pruned weights.
 
     Parameters
     ----------
