@@ -42,7 +42,7 @@ MODULES = {
     "lab.record": ("Record",),
     "lab.resume": ("run_levels", "KeptLevel"),
     "lab.imp": ("iterative_magnitude_pruning",),
-    "lab.connectivity": ("barrier",),
+    "lab.connectivity": ("barrier", "Barrier"),
     "lab.basins": (),
     "lab.experiments": (),
     "reports.architectures": (),
