@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.functional import cosine_similarity, cross_entropy
 
 from ..layers import prunable
-from ..pruning import magnitude_mask, prune, random_mask
+from ..pruning import magnitude_mask, prune, random_mask, topological_mask
 from ..topology import spanning_forest, tree_overlap
 from .connectivity import METRICS, barrier, mean_over
 from .data import load_data
@@ -79,9 +79,9 @@ def successive(seed, *, data, rates, share, levels, steps, arms, repel=2.0) -> l
         Of the remaining weights to prune at each level, but never a tree: all arms have the layer sizes of T-IMP.
     levels, steps : int
     arms : sequence of str
-        ``"magnitude"``, ``"topological"`` or ``"random"``, each also with ``" repelled"``: trained with the loss of
-        Maene et al. 2021, which keeps it away from all earlier networks. With ``"magnitude"`` come the rows of
-        ``"reinitialised"``: its masks, trained from weights that are drawn anew.
+        ``"magnitude"``, ``"topological"``, ``"random_tree"`` or ``"random"``, each also with ``" repelled"``: trained
+        with the loss of Maene et al. 2021, which keeps it away from all earlier networks. With ``"magnitude"`` come the
+        rows of ``"reinitialised"``: its masks, trained from weights that are drawn anew.
     repel : float
         The weight of that loss.
 
@@ -119,8 +119,11 @@ def _arm(seed, arm, build, data, optimizer, share, levels, steps, repel):
         chosen = prune(model, masks, rate=share, criterion="topological")
         if method == "topological":
             return chosen
+        sizes = {name: int(keep.sum()) for name, keep in chosen.items()}
         choose = partial(random_mask, generator=generator) if method == "random" else magnitude_mask
-        return {name: choose(w, int(chosen[name].sum()), masks[name]) for name, w in prunable(model).items()}
+        if method == "random_tree":
+            choose = partial(_random_tree, generator=generator)
+        return {name: choose(w, sizes[name], masks[name]) for name, w in prunable(model).items()}
 
     def away(model, masks, split, *, start, steps, seed, hold):
         earlier = [_flat(optimum, masks).detach() for optimum in optima]
@@ -140,6 +143,14 @@ def _arm(seed, arm, build, data, optimizer, share, levels, steps, repel):
         on_level=on_level, train=away if repelled else None,
     )  # fmt: skip
     return found
+
+
+def _random_tree(weight, keep, mask, generator):
+    """A spanning tree of random numbers in place of the weights, and the largest of the other weights."""
+    numbers = torch.rand(weight.shape, dtype=torch.float64, generator=generator)
+    edges = sum(weight.shape) - 1  # all masks before were connected
+    tree = topological_mask(numbers, edges, mask)
+    return tree | magnitude_mask(weight, keep - edges, mask & ~tree)
 
 
 def compare(before, after, data, masks=None) -> dict:

@@ -180,8 +180,8 @@ STUDIES = {
         "steps": 400}, seeds=tuple(range(1, 13))),
     "basins_levels": Study("lab.basins:successive", {
         "data": "digits", "rates": [0.0012], "share": 0.3, "levels": 9, "steps": 150,
-        "arms": ["magnitude", "topological", "random", "magnitude repelled", "topological repelled"],
-        }, seeds=tuple(range(1, 11))),
+        "arms": ["magnitude", "topological", "random_tree", "random", "magnitude repelled", "topological repelled",
+                 "random_tree repelled"]}, seeds=tuple(range(1, 11))),
     "basins_mnist": Study("lab.basins:successive", {
         "data": "mnist5k", "rates": [0.0012, 0.03], "share": 0.4, "levels": 6, "steps": 300, "arms": ["magnitude"]},
         seeds=tuple(range(1, 11))),
