@@ -266,9 +266,9 @@ def test_the_stored_rows_are_of_every_seed_and_setting_and_all_numbers_are_defin
     if "rewinds" in options:
         expected = [{"rate": rate, "rewind": step} for rate in options["rates"] for step in options["rewinds"]]
     else:
-        expected = [{"rate": rate, "arm": arm, "level": level} for rate in options["rates"] for arm in options["arms"]
-                    for level in range(1, options["levels"] + 1)
-                    for arm in ([arm, "reinitialised"] if arm == "magnitude" else [arm])]  # fmt: skip
+        groups = [["magnitude", "reinitialised"] if arm == "magnitude" else [arm] for arm in options["arms"]]
+        expected = [{"rate": rate, "arm": arm, "level": level} for rate in options["rates"] for group in groups
+                    for level in range(1, options["levels"] + 1) for arm in group]  # fmt: skip
     for k, seed in enumerate(study.seeds):
         part = rows[k * len(first) :][: len(first)]
         assert [{column: row[column] for column in expected[0]} for row in part] == expected
