@@ -244,7 +244,9 @@ MARGINS = {"tree": 0.12, "largest": 0.12, "all": 0.12, "alive": 0.08, "angle": 0
            "accuracy": 0.02, "train_loss": 0.03, "loss": 0.05, "middle": 0.05}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", BEGINNINGS)
+@pytest.mark.parametrize(
+    "name", ["basins_twins", "basins_levels", pytest.param("basins_mnist", marks=pytest.mark.slow)]
+)
 def test_a_rerun_of_the_beginning_of_a_seed_agrees_with_what_is_stored(name):
     study = STUDIES[name]
     again = run(replace(study, options=study.options | BEGINNINGS[name], seeds=study.seeds[:1])).table()
