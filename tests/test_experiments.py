@@ -18,7 +18,7 @@ from torch import nn
 
 import zimp
 from zimp.lab import experiments
-from zimp.lab.experiments import NETWORKS, ONE_SHOT, RULES, SWEEPS, Results, Sweep, run
+from zimp.lab.experiments import NETWORKS, ONE_SHOT, RULES, STUDIES, SWEEPS, Results, Study, Sweep, run
 from zimp.lab.record import FIXED
 from zimp.reports.command import main
 
@@ -34,17 +34,17 @@ def stored(name):
     path, command = STORED / f"{name}.json", f"run: python -m zimp sweep {name}"
     assert path.exists(), f"{path} is missing; {command}"
     results = Results.load(path)
-    assert results.fingerprint == SWEEPS[name].fingerprint, f"{path} is of another configuration; {command}"
+    assert results.fingerprint == (SWEEPS | STUDIES)[name].fingerprint, f"{path} is of another configuration; {command}"
     return results
 
 
 # What the book shows
 
 
-@pytest.mark.parametrize("name", SWEEPS)
+@pytest.mark.parametrize("name", SWEEPS | STUDIES)
 def test_the_stored_results_are_those_of_the_sweep_and_say_how_they_were_made(name):
     results = stored(name)
-    assert results.sweep == json.loads(json.dumps(asdict(SWEEPS[name])))
+    assert results.sweep == json.loads(json.dumps(asdict((SWEEPS | STUDIES)[name])))
     assert date.fromisoformat(results.made["date"]) and results.made["machine"]
     assert all(results.made["versions"][part] for part in ("zimp", "torch", "numpy", "python", "platform"))
 
@@ -430,7 +430,7 @@ def test_a_disk_that_is_full_leaves_the_results_that_stood_there(tmp_path, monke
     assert Results.load(path) == RESULTS and list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("name", SWEEPS)
+@pytest.mark.parametrize("name", SWEEPS | STUDIES)
 def test_the_stored_files_are_as_saving_writes_them(name, tmp_path):
     stored(name).save(tmp_path / "again.json")
     assert (tmp_path / "again.json").read_text() == (STORED / f"{name}.json").read_text()
@@ -454,6 +454,90 @@ def test_a_file_without_results_is_refused(content, tmp_path):
         Results.load(tmp_path / "notes.json")
 
 
+# Studies
+
+
+def coins(seed, throws=3, spoilt=None):
+    """What a study may call: rows of numbers and words, whatever the library draws with."""
+    generator = np.random.default_rng(seed)
+    rows = [{"side": str(generator.choice(["up", "down"])), "height": generator.random()} for _ in range(throws)]
+    return rows if spoilt is None else {
+        "column": [*rows, {"side": "up"}], "nan": [*rows, {"side": "up", "height": np.nan}],
+        "list": [{"side": [1]}], "rows": [], "dict": rows[0], "inner": [1],
+    }[spoilt]  # fmt: skip
+
+
+COINS = Study("coins:coins", {"throws": 4}, seeds=(2, 0))
+
+
+@pytest.fixture(autouse=True)
+def coins_in_zimp(monkeypatch):
+    monkeypatch.setitem(sys.modules, "zimp.coins", sys.modules[__name__])
+
+
+@pytest.mark.parametrize(("backend", "jobs"), [("loky", 1), ("threading", 2), (AllAtOnce(), 2)])
+def test_a_study_collects_the_rows_of_every_seed_whatever_the_backend(backend, jobs, tmp_path):
+    with joblib.parallel_config(backend=backend):
+        results = run(COINS, jobs=jobs, together=True)
+    assert len(results.table()) == 8
+    for seed in (2, 0):
+        rows = [{key: row[key] for key in ("side", "height")} for row in results.table() if row["seed"] == seed]
+        expected = coins(seed, 4)
+        assert [row["side"] for row in rows] == [row["side"] for row in expected]
+        assert [row["height"] for row in rows] == pytest.approx([row["height"] for row in expected], rel=1e-5)
+    results.save(tmp_path / "coins.json")
+    assert Results.load(tmp_path / "coins.json") == results
+    assert results.fingerprint == COINS.fingerprint != replace(COINS, options={}).fingerprint
+
+
+def test_a_small_number_keeps_its_digits():
+    assert [experiments._to_six_digits(value) for value in (6.54321987e-7, 2.0, 1234567.8, "up", True)] == [
+        6.54322e-7, 2, 1234570.0, "up", 1
+    ]  # fmt: skip
+
+
+def test_a_study_goes_on_where_it_was_stopped_and_with_more_seeds(tmp_path, monkeypatch):
+    first = run(COINS, folder=tmp_path)
+    monkeypatch.setattr(experiments, "_study", lambda study, share, folder: [{"side": ["up"], "height": [share[0][1]]}])
+    more = run(replace(COINS, seeds=(2, 0, 5)), folder=tmp_path)
+    assert more.table()[:8] == first.table() and more.table()[8:] == [{"seed": 5, "side": "up", "height": 5}]
+    with pytest.raises(ValueError, match="holds a sweep with options="):
+        run(replace(COINS, options={"throws": 5}), folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"measure": "coins:dice"}, "measure='coins:dice' is unknown .*; it must be a module:function"),
+        ({"measure": "lab.nothing:dice"}, "measure='lab.nothing:dice' is unknown"),
+        ({"measure": "coins"}, "measure='coins' is unknown"),
+        ({"seeds": ()}, "a study needs at least one"),
+        ({"options": {"spoilt": "column"}}, "one row has side, height, another side"),
+        ({"options": {"spoilt": "nan"}}, "coins:coins must return .* finite numbers or words; height is nan"),
+        ({"options": {"spoilt": "list"}}, r"side is \[1\]"),
+        ({"options": {"spoilt": "rows"}}, "it returned a list without rows"),
+        ({"options": {"spoilt": "dict"}}, "it returned a dict"),
+        ({"options": {"spoilt": "inner"}}, "it returned a list"),
+    ],
+)
+def test_a_study_that_cannot_be_run_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        run(replace(COINS, **changes))
+
+
+def test_only_a_study_has_a_table():
+    with pytest.raises(ValueError, match="only a study has a table"):
+        RESULTS.table()
+
+
+def test_the_command_runs_a_study(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(experiments, "STUDIES", {"coins": COINS})
+    assert command(monkeypatch, "coins", "--seeds", 3, "--output", tmp_path) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["coins.json"]
+    assert Results.load(tmp_path / "coins.json").values == run(replace(COINS, seeds=(0, 1, 2))).values
+    assert "coins: a study, 3 seeds" in capsys.readouterr().out
+
+
 # The command line
 
 
@@ -467,7 +551,7 @@ def command(monkeypatch, *arguments):
 
 def test_an_unknown_sweep_is_refused_by_the_command(monkeypatch, capsys):
     assert command(monkeypatch, "levels") == 2
-    assert f"no sweep 'levels'; there are {', '.join(SWEEPS)}" in capsys.readouterr().err
+    assert f"no sweep 'levels'; there are {', '.join(SWEEPS | STUDIES)}" in capsys.readouterr().err
 
 
 def test_the_command_writes_the_results_of_the_sweeps_that_it_names(monkeypatch, tmp_path, capsys):
@@ -481,7 +565,8 @@ def test_the_command_writes_the_results_of_the_sweeps_that_it_names(monkeypatch,
 
 def test_the_command_runs_all_sweeps_with_as_many_seeds_as_told(monkeypatch, tmp_path):
     small = replace(TINY, methods=("budget",), levels=0)
-    monkeypatch.setattr(experiments, "SWEEPS", {"one": small, "two": replace(small, network="mlp")})
+    monkeypatch.setattr(experiments, "SWEEPS", {"one": small})
+    monkeypatch.setattr(experiments, "STUDIES", {"two": COINS})
     assert command(monkeypatch, "--seeds", 1, "--output", tmp_path) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.json", "two.json"]
     results = Results.load(tmp_path / "one.json")

@@ -294,6 +294,12 @@ ARGUMENTS = {  # each argument of each public function, by what takes its place
     "train_together(_)": lambda _: zimp.train_together(_, [None], IMAGES, steps=1, seeds=[0]),
     "train_together(masks=_)": lambda _: zimp.train_together([LAYER()], _, IMAGES, steps=1, seeds=[0]),
     "train_together(seeds=_)": lambda _: zimp.train_together([LAYER()], [None], IMAGES, steps=1, seeds=_),
+    "barrier(_)": lambda _: zimp.barrier(_, LAYER(), IMAGES),
+    "barrier(split=_)": lambda _: zimp.barrier(LAYER(), LAYER(), _),
+    "barrier(points=_)": lambda _: zimp.barrier(
+        LAYER(), LAYER(), IMAGES, points=min(_, 3) if isinstance(_, int) else _
+    ),
+    "barrier(metric=_)": lambda _: zimp.barrier(LAYER(), LAYER(), IMAGES, metric=_),
     "report(_)": zimp.report,
     "report(density=_)": lambda _: zimp.report(LAYER(), density=_),
     "report(jobs=_)": lambda _: zimp.report(LAYER(), jobs=min(_, 2) if isinstance(_, int) else _),
@@ -310,7 +316,7 @@ SIZES = [
 # Classes that hold what was checked before, and what takes a run's arguments: tests/test_errors.py has those.
 ELSEWHERE = {
     "SpanningForest", "LayerGraph", "Data", "Split", "TrainingDiverged", "Report", "Record",
-    "iterative_magnitude_pruning", "adam", "KeptLevel", "TreeOverlap",
+    "iterative_magnitude_pruning", "adam", "KeptLevel", "TreeOverlap", "Barrier",
 }  # fmt: skip
 
 

@@ -1,25 +1,29 @@
 """The sweeps behind the book's measurements: every method with every seed, kept as one small file each.
 
 ``python -m zimp sweep`` reruns them all, ``python -m zimp sweep levels_conv --jobs 2`` one of them. A sweep is one line
-of ``SWEEPS``. There are two kinds:
+of ``SWEEPS`` or of ``STUDIES``. There are three kinds:
 
 * *one shot*: train once, then prune to each of many densities, and count what is left of the spanning tree. The methods
   are what the weights are: trained, the same shuffled, the initial ones; and the trained tree under a random mask.
 * *levels*: train, prune, rewind, level after level, by each of the rules in ``RULES``. At each level all rules have the
   same number of weights in all (but for rounding), that of topological pruning, so that they can be compared seed by
   seed.
+* *study*: any other question. A function of some module, called with each seed, returns rows.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 import time
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from functools import partial
+from importlib import import_module
+from numbers import Real
 from pathlib import Path
 from threading import Lock
 
@@ -27,6 +31,7 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
+from threadpoolctl import threadpool_limits  # a part of scikit-learn
 from tqdm import tqdm
 
 from ..checks import check_count, check_rate
@@ -40,7 +45,7 @@ from .record import Record, load_json, machine, versions, write_whole
 from .resume import as_folder, to_itself
 from .training import train
 
-__all__ = ["NETWORKS", "RULES", "SWEEPS", "Sweep", "Results", "run", "topological_sizes"]
+__all__ = ["NETWORKS", "RULES", "SWEEPS", "STUDIES", "Sweep", "Study", "Results", "run", "topological_sizes"]
 
 NETWORKS = {
     "mlp": partial(lenet_300_100, in_features=64),
@@ -67,7 +72,43 @@ class Sweep:
     @property
     def fingerprint(self) -> str:
         """A hash of the configuration; results of a different sweep have a different hash."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        return _hash(self)
+
+    def __str__(self):
+        return f"{len(self.methods)} methods, {len(self.seeds)} seeds, {self.levels} levels"
+
+
+@dataclass(frozen=True)
+class Study:
+    """Any other measurement: a function that returns, for each seed, rows of a table.
+
+    Attributes
+    ----------
+    measure : str
+        The function and its module in zimp, such as ``"lab.additive:structure"``. It is called as
+        ``measure(seed, **options)``, draws all random numbers from the seed, and returns a list of dicts with the same
+        keys, whose values are finite numbers or short strings.
+    options : dict
+        What JSON can hold.
+    seeds : tuple of int
+    """
+
+    measure: str
+    options: dict = field(default_factory=dict)
+    seeds: tuple[int, ...] = tuple(range(10))
+    methods = ("rows",)  # no attribute of an object: the one name under which the results keep all columns
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the configuration, as that of a sweep."""
+        return _hash(self)
+
+    def __str__(self):
+        return f"a study, {len(self.seeds)} seeds"
+
+
+def _hash(sweep) -> str:
+    return hashlib.sha256(json.dumps(asdict(sweep), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def layerwise_magnitude(model, masks, sizes, generator):
@@ -132,6 +173,20 @@ SWEEPS = {
     "small_mlp": Sweep("small_mlp", tuple(RULES), levels=14, steps=150),  # that of the runs in the reader's browser
 }
 
+STUDIES = {
+    # name                  module:function, options, seeds
+    "basins_twins": Study("lab.basins:twins", {
+        "data": "digits", "rates": [0.0012, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03], "rewinds": [0, 25, 100, -1],
+        "steps": 400}, seeds=tuple(range(1, 13))),
+    "basins_levels": Study("lab.basins:successive", {
+        "data": "digits", "rates": [0.0012], "share": 0.3, "levels": 9, "steps": 150,
+        "arms": ["magnitude", "topological", "random_tree", "random", "magnitude repelled", "topological repelled",
+                 "random_tree repelled"]}, seeds=tuple(range(1, 11))),
+    "basins_mnist": Study("lab.basins:successive", {
+        "data": "mnist5k", "rates": [0.0012, 0.03], "share": 0.4, "levels": 6, "steps": 300, "arms": ["magnitude"]},
+        seeds=tuple(range(1, 11))),
+}  # fmt: skip
+
 
 @dataclass
 class Results:
@@ -148,7 +203,8 @@ class Results:
         seconds of one core that the runs took.
     values : dict
         By method and by quantity, a list for each seed of a number for each level. Quantities of a layer are named
-        ``layer/quantity``; what they mean says :class:`zimp.Record`. Shares are rounded to six decimals.
+        ``layer/quantity``; what they mean says :class:`zimp.Record`. Shares are rounded to six decimals. A study has
+        one method, ``"rows"``, and for each column a list for each seed of a value for each row, with six digits.
     """
 
     sweep: dict
@@ -169,6 +225,23 @@ class Results:
             raise ValueError(f"no {key!r} of {method!r} here; there are {', '.join(self.values)}, with "
                              f"{', '.join(next(iter(self.values.values())))}")  # fmt: skip
         return np.array(self.values[method][key])
+
+    def table(self) -> list[dict]:
+        """Return the rows of a study, each with its ``seed``, for ``pandas.DataFrame``.
+
+        Raises
+        ------
+        ValueError
+            For results of another kind, which have curves.
+        """
+        if "rows" not in self.values:
+            raise ValueError("only a study has a table; these results have curves, see Results.curve")
+        columns = self.values["rows"]
+        return [
+            {"seed": seed, **dict(zip(columns, row))}
+            for seed, *parts in zip(self.sweep["seeds"], *columns.values())
+            for row in zip(*parts)
+        ]
 
     def save(self, path):
         """Write a JSON file with one line for each method and quantity; it appears complete or not at all."""
@@ -199,11 +272,11 @@ class Results:
 
 
 def run(sweep, *, jobs=1, together=False, folder=None, progress=False) -> Results:
-    """Run a sweep in one process or several, with the same results.
+    """Run a sweep or a study in one process or several, with the same results.
 
     Parameters
     ----------
-    sweep : Sweep
+    sweep : Sweep or Study
         For a part of one, ``dataclasses.replace(SWEEPS[name], seeds=(0,))``. A seed gives the same numbers whatever
         the other seeds and methods are.
     jobs : int
@@ -224,8 +297,8 @@ def run(sweep, *, jobs=1, together=False, folder=None, progress=False) -> Result
     Raises
     ------
     ValueError
-        For a network or a method that is unknown, as :func:`zimp.iterative_magnitude_pruning`, and for a folder of
-        another sweep.
+        For a network or a method that is unknown, as :func:`zimp.iterative_magnitude_pruning`, for a folder of
+        another sweep, and for a study whose function is unknown or returns something else than rows.
     RuntimeError
         If another process is at work in the folder.
     OSError
@@ -251,9 +324,13 @@ def run(sweep, *, jobs=1, together=False, folder=None, progress=False) -> Result
     >>> experiments.run(sweep).curve("topological", "kept").tolist()
     [[50200, 40160, 32128], [50200, 40160, 32128]]
     """
-    one_shot = _is_one_shot(sweep)
+    if isinstance(sweep, Study):
+        _function(sweep)
+        work_of_share = _study
+    else:
+        work_of_share = _one_shot if _is_one_shot(sweep) else _levels
     shares = [[(method, seed)] for method in sweep.methods for seed in sweep.seeds]
-    if together and not one_shot:  # by method, not by process: rounding depends on which networks train together
+    if together and work_of_share is _levels:  # by method, not by process, because rounding depends on the others
         shares = [[(method, seed) for seed in sweep.seeds] for method in sweep.methods]
     values = {method: {} for method in sweep.methods}
     made = {"date": date.today().isoformat(), **machine(), "versions": versions(), "seconds": 0}
@@ -264,7 +341,7 @@ def run(sweep, *, jobs=1, together=False, folder=None, progress=False) -> Result
     with bar, nullcontext() if folder is None else _of_this_sweep(folder, sweep, together):
         try:
             work = Parallel(n_jobs=jobs, return_as=return_as)(
-                delayed(_run_share)(_one_shot if one_shot else _levels, sweep, share, folder) for share in shares
+                delayed(_run_share)(work_of_share, sweep, share, folder) for share in shares
             )
             for share, (seconds, measured) in zip(shares, work):
                 made["seconds"] = round(made["seconds"] + seconds)
@@ -306,7 +383,7 @@ def _of_this_sweep(folder, sweep, together):
         known = {"together": together, **asdict(sweep), "versions": versions()}
         known = json.loads(json.dumps(known))
         for grows in ("methods",) if together else ("methods", "seeds"):  # those who train together are all together
-            del known[grows]
+            known.pop(grows, None)
         kept = folder / "sweep.json"
         if not kept.exists():
             write_whole(kept, json.dumps(known, indent=1))
@@ -373,12 +450,40 @@ def _run_share(work, sweep, share, folder) -> tuple[float, list[dict[str, list]]
             raise
         finally:
             torch.set_num_threads(threads)
-    measured = [{key: [_rounded(value) for value in curve] for key, curve in curves.items()} for curves in measured]
+    rounded = _to_six_digits if work is _study else _rounded
+    measured = [{key: [rounded(value) for value in curve] for key, curve in curves.items()} for curves in measured]
     seconds = time.perf_counter() - start
     if folder:
         write_whole(done, json.dumps([seconds, measured]))
         shutil.rmtree(at_work, ignore_errors=True)  # the levels of what is done
     return seconds, measured
+
+
+def _study(study, share, folder) -> list[dict[str, list]]:
+    ((_, seed),) = share
+    with threadpool_limits(1):  # sums of numpy come in another order with more threads, too
+        rows = _function(study)(seed, **study.options)
+    wrong = f"{study.measure} must return a list of dicts with the same keys, whose values are finite numbers or words"
+    if not (isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows)):
+        raise ValueError(f"{wrong}; it returned a {type(rows).__name__}" + (" without rows" if rows == [] else ""))
+    for row in rows:
+        if row.keys() != rows[0].keys():
+            raise ValueError(f"{wrong}; one row has {', '.join(rows[0])}, another {', '.join(row)}")
+        for column, value in row.items():
+            if not isinstance(value, str) and not (isinstance(value, Real) and math.isfinite(value)):
+                raise ValueError(f"{wrong}; {column} is {value!r}")
+    return [{column: [row[column] for row in rows] for column in rows[0]}]
+
+
+def _function(study):
+    module, _, function = study.measure.partition(":")
+    try:
+        found = getattr(import_module(f"zimp.{module}"), function)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"measure={study.measure!r} is unknown ({error}); it must be a module:function") from None
+    if not study.seeds:
+        raise ValueError(f"seeds={study.seeds}: a study needs at least one")
+    return found
 
 
 def _levels(sweep, share, folder) -> list[dict[str, list]]:
@@ -435,6 +540,12 @@ def _one_shot(sweep, share, folder) -> list[dict[str, list]]:
 
 def _rounded(value: float) -> float:
     return int(value) if value == int(value) else round(value, 6)
+
+
+def _to_six_digits(value) -> float | str:
+    if isinstance(value, str):
+        return value
+    return int(value) if value == int(value) else float(f"{value:.6g}")
 
 
 def _share(masks, sizes) -> float:

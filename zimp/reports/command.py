@@ -91,12 +91,13 @@ def _sweep(arguments) -> int:
 
     if "torch" not in sys.modules:  # which reads them once
         os.environ.update({**FIXED, **os.environ})
-    from ..lab.experiments import SWEEPS, run
+    from ..lab.experiments import STUDIES, SWEEPS, run
 
+    known = SWEEPS | STUDIES
     for name in arguments.sweeps:
-        if name not in SWEEPS:
-            arguments.error(f"no sweep {name!r}; there are {', '.join(SWEEPS)}")
-    sweeps = {name: SWEEPS[name] for name in arguments.sweeps or SWEEPS}
+        if name not in known:
+            arguments.error(f"no sweep {name!r}; there are {', '.join(known)}")
+    sweeps = {name: known[name] for name in arguments.sweeps or known}
     try:  # before training, for results that cannot be written are lost
         folder.mkdir(parents=True, exist_ok=True)
         for name in sweeps:
@@ -106,7 +107,7 @@ def _sweep(arguments) -> int:
     for name, sweep in sweeps.items():
         if arguments.seeds is not None:
             sweep = replace(sweep, seeds=tuple(range(arguments.seeds)))
-        print(f"{name}: {len(sweep.methods)} methods, {len(sweep.seeds)} seeds, {sweep.levels} levels")
+        print(f"{name}: {sweep}")
         unfinished = folder / f"{name}.part"  # from which it goes on when it was stopped
         results = run(sweep, jobs=arguments.jobs, together=arguments.together, folder=unfinished, progress=True)
         results.save(folder / f"{name}.json")
