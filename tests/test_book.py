@@ -17,10 +17,10 @@ from zimp.lab.record import FIXED
 
 BOOK = Path(__file__).parent.parent / "book"
 TOC = yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))
-SHORT, USE, DEEPER, PRACTICE, REFERENCE = ([page["file"] for page in part["chapters"]] for part in TOC["parts"])
+SHORT, USE, DEEPER, NEIGHBOURS, PRACTICE, REFERENCE = ([page["file"] for page in part["chapters"]] for part in TOC["parts"])
 PLAIN = {"open_problems"}  # a list, and not a chapter by the pattern
-CHAPTERS = [page for page in SHORT + USE + DEEPER if page not in PLAIN]
-NUMBERED = SHORT + USE + DEEPER
+NUMBERED = SHORT + USE + DEEPER + NEIGHBOURS
+CHAPTERS = [page for page in NUMBERED if page not in PLAIN]
 PAGES = [TOC["root"], *NUMBERED, *PRACTICE, *REFERENCE]
 SOURCES = {page: (BOOK / f"{page}.md").read_text(encoding="utf-8") for page in PAGES}
 EXPLORERS = [page for page in PAGES if "zimp.explorer(" in SOURCES[page]]
@@ -74,7 +74,7 @@ def test_a_chapter_keeps_the_pattern(page):
         "\n**Next:**",
     ):
         assert part in text, part
-    assert ("**Optional.**" in text) == (page in DEEPER)
+    assert ("**Optional.**" in text) == (page in DEEPER + NEIGHBOURS)
     assert len(exercises(text)) == 4
 
 

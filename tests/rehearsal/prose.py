@@ -25,7 +25,7 @@ STATEMENT = r"^`{3,}\{prf:(?:theorem|lemma|definition|algorithm)\}"
 
 def main():
     toc = yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))
-    chapters = [page["file"] for part in toc["parts"][:3] for page in part["chapters"]]
+    chapters = [page["file"] for part in toc["parts"][:4] for page in part["chapters"]]
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("pages", nargs="*", default=chapters, metavar="PAGE")
     parser.add_argument("--list", action="store_true", help="print the sentences and paragraphs that are counted")
