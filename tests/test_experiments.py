@@ -484,15 +484,15 @@ def test_a_study_collects_the_rows_of_every_seed_whatever_the_backend(backend, j
         rows = [{key: row[key] for key in ("side", "height")} for row in results.table() if row["seed"] == seed]
         expected = coins(seed, 4)
         assert [row["side"] for row in rows] == [row["side"] for row in expected]
-        assert [row["height"] for row in rows] == pytest.approx([row["height"] for row in expected], rel=1e-5)
+        assert [row["height"] for row in rows] == pytest.approx([row["height"] for row in expected], rel=1e-3)
     results.save(tmp_path / "coins.json")
     assert Results.load(tmp_path / "coins.json") == results
     assert results.fingerprint == COINS.fingerprint != replace(COINS, options={}).fingerprint
 
 
 def test_a_small_number_keeps_its_digits():
-    assert [experiments._to_six_digits(value) for value in (6.54321987e-7, 2.0, 1234567.8, "up", True)] == [
-        6.54322e-7, 2, 1234570.0, "up", 1
+    assert [experiments._to_four_digits(value) for value in (6.54321987e-7, 2.0, 1234567.8, "up", True)] == [
+        6.543e-7, 2, 1235000.0, "up", 1
     ]  # fmt: skip
 
 

@@ -42,6 +42,8 @@ MODULES = {
     "lab.record": ("Record",),
     "lab.resume": ("run_levels", "KeptLevel"),
     "lab.imp": ("iterative_magnitude_pruning",),
+    "lab.shrimp": ("shrimp", "Shrimp"),
+    "lab.additive": (),
     "lab.experiments": (),
     "reports.architectures": (),
     "reports.checkpoints": (),
