@@ -6,8 +6,10 @@ The functions that measure belong to the studies in :mod:`zimp.lab.experiments`:
 from __future__ import annotations
 
 from functools import partial
+from itertools import product
 
 import numpy as np
+from scipy.special import gammaln
 from sklearn.datasets import load_diabetes, make_friedman1
 from sklearn.linear_model import Ridge
 
@@ -63,9 +65,6 @@ def gap(graph, pairs) -> tuple[float, float]:
     return found, float(1 - edges[count][0] / edges[count - 1][0]) if len(edges) > count else 1.0
 
 
-RIDGE_POWERS = tuple(range(-12, -1, 2))
-
-
 class Fits:
     """All paths of one sample: for each ridge the fits by each method, validated on the same tenth of the points."""
 
@@ -119,35 +118,29 @@ def structure(seed, *, targets=("chain", "star", "blocks", "friedman"), noises=(
     variables, and ``"permuted"``, SHRIMP with shuffled values. Validation chooses all ridges and levels.
     """
     rows = []
-    for target in targets:
-        for noise in noises:
-            x, y, x_test, y_test = sample(target, points, seed, noise=noise)
-            fits = Fits(x, y, seed=seed)
-            made = [(method, fits, fits.fit(method)) for method in ("shrimp", "dense", "random", "one shot")]
-            others = {f"order {order}": Fits(x, y, order=order, seed=seed) for order in (1, 3)}
-            others["permuted"] = Fits(x, _shuffled(y, seed), seed=seed)
-            made += [(name, other, other.fit("shrimp")) for name, other in others.items()]
-            for method, one, fit in made:
-                measured = one.row(fit, PAIRS[target], x_test, y_test) | {"ridge": fit[1]}
-                rows.append({"target": target, "noise": noise, "method": method, **measured})
+    for target, noise in product(targets, noises):
+        x, y, x_test, y_test = sample(target, points, seed, noise=noise)
+        fits = Fits(x, y, seed=seed)
+        made = [(method, fits, fits.fit(method)) for method in ("shrimp", "dense", "random", "one shot")]
+        others = {f"order {order}": Fits(x, y, order=order, seed=seed) for order in (1, 3)}
+        others["permuted"] = Fits(x, _shuffled(y, seed), seed=seed)
+        made += [(name, other, other.fit("shrimp")) for name, other in others.items()]
+        for method, one, fit in made:
+            measured = one.row(fit, PAIRS[target], x_test, y_test) | {"ridge": fit[1]}
+            rows.append({"target": target, "noise": noise, "method": method, **measured})
     return rows
 
 
-def ridges(
-    seed, *, targets=("chain", "star", "blocks", "friedman"), noises=(0.0, 0.1), powers=RIDGE_POWERS, points=200
-):
+def ridges(seed, *, targets=("chain", "star", "blocks", "friedman"), noises=(0.0, 0.1), powers=range(-12, -1, 2)):
     """Which ridge is accurate, and which is clear: by ridge ``10**power`` the same as :func:`structure`."""
     rows = []
-    for target in targets:
-        for noise in noises:
-            x, y, x_test, y_test = sample(target, points, seed, noise=noise)
-            fits, permuted = Fits(x, y, seed=seed), Fits(x, _shuffled(y, seed), seed=seed)
-            for power in powers:
-                for method in ("shrimp", "dense", "one shot", "permuted"):
-                    one = permuted if method == "permuted" else fits
-                    fit = one.fit("shrimp" if method == "permuted" else method, 10.0**power)
-                    measured = one.row(fit, PAIRS[target], x_test, y_test)
-                    rows.append({"target": target, "noise": noise, "method": method, "power": power, **measured})
+    for target, noise in product(targets, noises):
+        x, y, x_test, y_test = sample(target, 200, seed, noise=noise)
+        fits, permuted = Fits(x, y, seed=seed), Fits(x, _shuffled(y, seed), seed=seed)
+        for power, method in product(powers, ("shrimp", "dense", "one shot", "permuted")):
+            one, walked = (permuted, "shrimp") if method == "permuted" else (fits, method)
+            measured = one.row(one.fit(walked, 10.0**power), PAIRS[target], x_test, y_test)
+            rows.append({"target": target, "noise": noise, "method": method, "power": power, **measured})
     return rows
 
 
@@ -157,28 +150,23 @@ def cut_off(seed, *, sizes=((10, 990), (20, 950), (50, 1225)), points=(100, 200)
     By number of variables, points and method: ``auc``, the probability that a relevant variable is cut off after an
     irrelevant one; ties count half. The methods are SHRIMP with ridge 1e-6 and, as ``"light"``, 1e-10; ``"random"``
     pruning; ``"permuted"``, SHRIMP with shuffled values; and without pruning ``"energy"``, the norm of the dense fit's
-    outer weights on each variable, with ridge 1e-6, and ``"tuned energy"``, whose ridge validation chooses. ``first``,
-    ``middle`` and ``last`` are how many columns are left when the first, the middle and the last of the irrelevant
-    variables is gone; ``relevant``, when the first relevant one is.
+    outer weights on each variable, with ridge 1e-6, and ``"tuned energy"``, whose ridge validation chooses. ``middle``
+    is how many columns are left when the middle one of the irrelevant variables is gone.
     """
     rows = []
-    for variables, features in sizes:
-        for count in points:
-            x, y, *_ = sample(target, count, seed, variables=variables, noise=noise)
-            fits, permuted = (Fits(x, z, features=features, seed=seed) for z in (y, _shuffled(y, seed)))
-            dense = {"energy": fits.fit("dense", 1e-6), "tuned energy": fits.fit("dense")}
-            walked = {"shrimp": fits.path(1e-6), "light": fits.path(1e-10), "random": fits.path(1e-6, "random"),
-                      "permuted": permuted.path(1e-6)}  # fmt: skip
-            for method in (*walked, *dense):
-                if method in walked:
-                    order, left = cut(walked[method], fits.inner)
-                else:
-                    order, left = np.diag(pair_norms(fits.inner, dense[method][2])), np.zeros(variables)
-                others = np.sort(left[6:])[::-1]
-                measured = {"auc": auc(order[:6], order[6:]), "first": others[0], "middle": np.median(others),
-                            "last": others[-1], "relevant": left[:6].max()}  # fmt: skip
-                measured = {key: float(value) for key, value in measured.items()}
-                rows.append({"variables": variables, "points": count, "method": method, **measured})
+    for (variables, features), count in product(sizes, points):
+        x, y, *_ = sample(target, count, seed, variables=variables, noise=noise)
+        fits, permuted = (Fits(x, z, features=features, seed=seed) for z in (y, _shuffled(y, seed)))
+        dense = {"energy": fits.fit("dense", 1e-6), "tuned energy": fits.fit("dense")}
+        walked = {"shrimp": fits.path(1e-6), "light": fits.path(1e-10), "random": fits.path(1e-6, "random"),
+                  "permuted": permuted.path(1e-6)}  # fmt: skip
+        for method in (*walked, *dense):
+            if method in walked:
+                order, left = cut(walked[method], fits.inner)
+            else:
+                order, left = np.diag(pair_norms(fits.inner, dense[method][2])), np.zeros(variables)
+            measured = {"auc": auc(order[:6], order[6:]), "middle": float(np.median(left[6:]))}
+            rows.append({"variables": variables, "points": count, "method": method, **measured})
     return rows
 
 
@@ -192,8 +180,8 @@ def cut(path, inner) -> tuple[np.ndarray, np.ndarray]:
 def packets(kept, columns, share) -> float:
     """The probability that none of ``kept`` columns, drawn from ``columns``, sees a variable that a ``share`` sees."""
     without = round((1 - share) * columns)
-    drawn = np.arange(kept)
-    return float(np.prod(np.maximum(without - drawn, 0) / (columns - drawn)))
+    above, below = (without, columns - kept), (without - kept, columns)  # infinite where more are kept than can miss it
+    return float(np.exp(sum(gammaln(n + 1) for n in above) - sum(gammaln(n + 1) for n in below)))
 
 
 def auc(ones, others) -> float:
@@ -210,36 +198,32 @@ def accuracy(seed):
     variables themselves, its ridge by validation on the same points.
     """
     rows = []
-    for table in ("long chain", "friedman", "diabetes"):
-        if table == "diabetes":
-            x, y = load_diabetes(return_X_y=True)
-            x, drawn = x / x.std(axis=0), np.random.default_rng(seed).permutation(len(x))
-            train, test = np.split(drawn, [len(x) * 7 // 10])
-            centre, deviation = y[train].mean(), y[train].std()
-            x, y, x_test, y_test = x[train], (y[train] - centre) / deviation, x[test], (y[test] - centre) / deviation
-        else:
-            points, noise = (140, 0.0) if table == "long chain" else (200, 0.1)
-            x, y, x_test, y_test = sample(table, points, seed, noise=noise)
-        variance = y_test.var()
+    for table, points, noise in (("long chain", 140, 0.0), ("friedman", 200, 0.1), ("diabetes", 0, 0.0)):
+        x, y, x_test, y_test = sample(table, points, seed, noise=noise) if points else _diabetes(seed)
+        fits, made = Fits(x, y, seed=seed), {}
         for method, ridge in (("shrimp", None), ("light", 1e-10)):
             model = shrimp(x, y, order=(1, 2, 3), ridge=ridge, seed=seed)
-            error = np.mean((model.predict(x_test) - y_test) ** 2) / variance
-            rows.append({"table": table, "method": method, "error": float(error), "kept": int(model.kept[model.best]),
-                         "order": model.order, "ridge": model.ridge})  # fmt: skip
-        fits = Fits(x, y, seed=seed)
+            made[method] = model.predict(x_test), int(model.kept[model.best]), model.order, model.ridge
         for method in ("dense", "random"):
             kept, ridge, outer = fits.fit(method)
-            error = np.mean((random_features(x_test, fits.inner) @ outer - y_test) ** 2) / variance
-            rows.append({"table": table, "method": method, "error": float(error), "kept": kept, "order": 2,
-                         "ridge": ridge})  # fmt: skip
-        alphas = 10.0 ** np.arange(-3, 5)
-        models = [Ridge(alpha).fit(x[fits.train], y[fits.train]) for alpha in alphas]
-        errors = [np.mean((one.predict(x[fits.validation]) - y[fits.validation]) ** 2) for one in models]
-        alpha = float(alphas[np.argmin(errors)])
-        error = np.mean((Ridge(alpha).fit(x, y).predict(x_test) - y_test) ** 2) / variance
-        rows.append({"table": table, "method": "linear", "error": float(error), "kept": x.shape[1], "order": 1,
-                     "ridge": alpha})  # fmt: skip
+            made[method] = random_features(x_test, fits.inner) @ outer, kept, 2, ridge
+        linear = {10.0**power: Ridge(10.0**power).fit(x[fits.train], y[fits.train]) for power in range(-3, 5)}
+        x_held, y_held = x[fits.validation], y[fits.validation]
+        ridge = min(linear, key=lambda one: np.mean((linear[one].predict(x_held) - y_held) ** 2))
+        made["linear"] = Ridge(ridge).fit(x, y).predict(x_test), x.shape[1], 1, ridge
+        for method, (values, kept, order, ridge) in made.items():
+            error = float(np.mean((values - y_test) ** 2) / y_test.var())
+            rows.append(
+                {"table": table, "method": method, "error": error, "kept": kept, "order": order, "ridge": ridge}
+            )
     return rows
+
+
+def _diabetes(seed):
+    x, y = load_diabetes(return_X_y=True)
+    train, test = np.split(np.random.default_rng(seed).permutation(len(x)), [len(x) * 7 // 10])
+    x, y = x / x.std(axis=0), (y - y[train].mean()) / y[train].std()
+    return x[train], y[train], x[test], y[test]
 
 
 def _shuffled(y, seed):
