@@ -17,7 +17,9 @@ from zimp.lab.record import FIXED
 
 BOOK = Path(__file__).parent.parent / "book"
 TOC = yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))
-SHORT, USE, DEEPER, NEIGHBOURS, PRACTICE, REFERENCE = ([page["file"] for page in part["chapters"]] for part in TOC["parts"])
+SHORT, USE, DEEPER, NEIGHBOURS, PRACTICE, REFERENCE = (
+    [page["file"] for page in part["chapters"]] for part in TOC["parts"]
+)
 PLAIN = {"open_problems"}  # a list, and not a chapter by the pattern
 NUMBERED = SHORT + USE + DEEPER + NEIGHBOURS
 CHAPTERS = [page for page in NUMBERED if page not in PLAIN]

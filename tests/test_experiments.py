@@ -154,6 +154,39 @@ def test_the_stored_shares_of_the_tree_are_what_the_theory_counts(name):
         assert random == pytest.approx(np.array(kept) / weight.numel(), abs=2 / np.sqrt(tree))
 
 
+# Of each study the options of a small part, and the columns that say which row it is.
+PARTS = {
+    "shrimp_accuracy": ({}, ("table", "method")),
+    "shrimp_structure": ({"targets": ("blocks",), "noises": (0.1,)}, ("target", "noise", "method")),
+    "shrimp_ridges": ({"targets": ("star",), "powers": (-10, -6)}, ("target", "noise", "method", "power")),
+    "shrimp_cut_off": ({"sizes": ((10, 990), (20, 950))}, ("variables", "points", "method")),
+}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_has_a_row_for_each_seed_and_question(name):
+    results, study, (_, keys) = stored(name), STUDIES[name], PARTS[name]
+    rows = [tuple(row[key] for key in ("seed", *keys)) for row in results.table()]
+    assert len(set(rows)) == len(rows) and {seed for seed, *_ in rows} == set(study.seeds) and len(study.seeds) >= 10
+    assert len(rows) % len(study.seeds) == 0
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_rerun_of_a_part_of_a_seed_of_a_study_agrees_with_what_is_stored(name):
+    """Two columns whose weights are nearly equal may change places on another processor: one number in ten may move."""
+    study, (part, keys) = STUDIES[name], PARTS[name]
+    again = run(replace(study, seeds=study.seeds[:1], options=study.options | part)).table()
+    expected = {tuple(row[key] for key in keys): row for row in stored(name).table() if row["seed"] == study.seeds[0]}
+    pairs = [
+        (value, expected[tuple(row[key] for key in keys)][column])
+        for row in again
+        for column, value in row.items()
+        if column not in keys
+    ]
+    agree = [one == pytest.approx(other, rel=0.05, abs=1e-6) for one, other in pairs]
+    assert len(pairs) >= 28 and np.mean(agree) >= 0.9
+
+
 # The rules
 
 
@@ -484,15 +517,15 @@ def test_a_study_collects_the_rows_of_every_seed_whatever_the_backend(backend, j
         rows = [{key: row[key] for key in ("side", "height")} for row in results.table() if row["seed"] == seed]
         expected = coins(seed, 4)
         assert [row["side"] for row in rows] == [row["side"] for row in expected]
-        assert [row["height"] for row in rows] == pytest.approx([row["height"] for row in expected], rel=1e-5)
+        assert [row["height"] for row in rows] == pytest.approx([row["height"] for row in expected], rel=1e-3)
     results.save(tmp_path / "coins.json")
     assert Results.load(tmp_path / "coins.json") == results
     assert results.fingerprint == COINS.fingerprint != replace(COINS, options={}).fingerprint
 
 
 def test_a_small_number_keeps_its_digits():
-    assert [experiments._to_six_digits(value) for value in (6.54321987e-7, 2.0, 1234567.8, "up", True)] == [
-        6.54322e-7, 2, 1234570.0, "up", 1
+    assert [experiments._to_four_digits(value) for value in (6.54321987e-7, 2.0, 1234567.8, "up", True)] == [
+        6.543e-7, 2, 1235000.0, "up", 1
     ]  # fmt: skip
 
 

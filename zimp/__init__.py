@@ -44,6 +44,8 @@ MODULES = {
     "lab.imp": ("iterative_magnitude_pruning",),
     "lab.connectivity": ("barrier", "Barrier"),
     "lab.basins": (),
+    "lab.shrimp": ("shrimp", "Shrimp"),
+    "lab.additive": (),
     "lab.experiments": (),
     "reports.architectures": (),
     "reports.checkpoints": (),

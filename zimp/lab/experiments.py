@@ -185,6 +185,10 @@ STUDIES = {
     "basins_mnist": Study("lab.basins:successive", {
         "data": "mnist5k", "rates": [0.0012, 0.03], "share": 0.4, "levels": 6, "steps": 300, "arms": ["magnitude"]},
         seeds=tuple(range(1, 11))),
+    "shrimp_accuracy": Study("lab.additive:accuracy", seeds=tuple(range(20))),
+    "shrimp_structure": Study("lab.additive:structure", seeds=tuple(range(20))),
+    "shrimp_ridges": Study("lab.additive:ridges", seeds=tuple(range(10))),
+    "shrimp_cut_off": Study("lab.additive:cut_off", seeds=tuple(range(20))),
 }  # fmt: skip
 
 
@@ -204,7 +208,7 @@ class Results:
     values : dict
         By method and by quantity, a list for each seed of a number for each level. Quantities of a layer are named
         ``layer/quantity``; what they mean says :class:`zimp.Record`. Shares are rounded to six decimals. A study has
-        one method, ``"rows"``, and for each column a list for each seed of a value for each row, with six digits.
+        one method, ``"rows"``, and for each column a list for each seed of a value for each row, with four digits.
     """
 
     sweep: dict
@@ -450,7 +454,7 @@ def _run_share(work, sweep, share, folder) -> tuple[float, list[dict[str, list]]
             raise
         finally:
             torch.set_num_threads(threads)
-    rounded = _to_six_digits if work is _study else _rounded
+    rounded = _to_four_digits if work is _study else _rounded
     measured = [{key: [rounded(value) for value in curve] for key, curve in curves.items()} for curves in measured]
     seconds = time.perf_counter() - start
     if folder:
@@ -542,10 +546,10 @@ def _rounded(value: float) -> float:
     return int(value) if value == int(value) else round(value, 6)
 
 
-def _to_six_digits(value) -> float | str:
+def _to_four_digits(value) -> float | str:
     if isinstance(value, str):
         return value
-    return int(value) if value == int(value) else float(f"{value:.6g}")
+    return int(value) if value == int(value) else float(f"{value:.4g}")
 
 
 def _share(masks, sizes) -> float:
