@@ -148,11 +148,12 @@ def shrimp(x, y, *, order, features=1000, rate=0.2, ridge=1e-10, seed=0) -> Shri
 
     Notes
     -----
-    The method of Xie et al. [1]_, as their code has it, except that a model of ``ridge`` above 0 keeps its ridge in
-    the last fit, and that features which cannot be divided evenly among all sets of variables go to random ones.
+    The authors' code fits the last model without a ridge; here a ``ridge`` above 0 stays. Features that cannot be
+    divided evenly among all sets of variables go to random ones.
 
-    .. [1] Y. Xie, B. Shi, H. Schaeffer, R. Ward, "SHRIMP: Sparser Random Feature Models via Iterative Magnitude
-       Pruning", Mathematical and Scientific Machine Learning, PMLR 190, 2022. arXiv:2112.04002
+    References
+    ----------
+    Xie, Shi, Schaeffer & Ward 2022, as their code has it.
 
     Examples
     --------
