@@ -148,8 +148,9 @@ def shrimp(x, y, *, order, features=1000, rate=0.2, ridge=1e-10, seed=0) -> Shri
 
     Notes
     -----
-    The authors' code fits the last model without a ridge; here a ``ridge`` above 0 stays. Features that cannot be
-    divided evenly among all sets of variables go to random ones.
+    The authors' code drops the ridge in the last fit, to all points; here a ``ridge`` above 0 stays. By default it
+    prunes a quarter at a time and tries the orders 1 to 5. Features that cannot be divided evenly among all sets of
+    variables go to random ones.
 
     References
     ----------
