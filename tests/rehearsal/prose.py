@@ -58,7 +58,7 @@ def count(text, cells):
     ]
     found = {
         "bracket": [s for s in sentences if re.search(r"\((?![a-z]\))", s)],
-        "values": [b for b in paragraphs if len(re.findall(r"\{glue:|±|\\pm", b)) >= 3],
+        "values": [b for b in paragraphs if len(re.findall(r"\{glue:[^`]*`[^`]*`(?: ?±)?|±|\\pm", b)) >= 3],
         "for": [s for s in sentences if BECAUSE.search(s)],
         "bare": re.findall(r"^#[^\n]*\n+(?:\([\w-]+\)=\n+)?" + STATEMENT[1:] + r"[^\n]*", text, flags=re.M),
         "caption": [s for s in shown if "zimp.explorer" not in s][len(captions) :],

@@ -193,9 +193,9 @@ def auc(ones, others) -> float:
 def accuracy(seed):
     """Test errors, as shares of the variance, on the chain of ten, Friedman's target and a table of diabetes patients.
 
-    ``"shrimp"`` has orders 1 to 3 and the ridge by validation, ``"light"`` the ridge 1e-10 of the authors' kind,
-    ``"dense"`` and ``"random"`` are those of :class:`Fits` with order 2, and ``"linear"`` is ridge regression on the
-    variables themselves, its ridge by validation on the same points.
+    ``"shrimp"`` has orders 1 to 3 and the ridge by validation; ``"light"`` the ridge 1e-10, near those of the authors'
+    examples; ``"dense"`` and ``"random"`` are those of :class:`Fits` with order 2; ``"linear"`` is ridge regression on
+    the variables themselves, its ridge by validation on the same points.
     """
     rows = []
     for table, points, noise in (("long chain", 140, 0.0), ("friedman", 200, 0.1), ("diabetes", 0, 0.0)):
