@@ -31,6 +31,7 @@ from zimp.reports.checkpoints import open_network
 
 PLAIN = np.round(np.random.default_rng(0).normal(size=(3, 4)), 2)
 TENSOR = torch.from_numpy(PLAIN)
+POINTS = np.random.default_rng(0).normal(size=(12, 2))
 PACKAGE = Path(zimp.__file__).parent
 
 
@@ -300,6 +301,15 @@ ARGUMENTS = {  # each argument of each public function, by what takes its place
         LAYER(), LAYER(), IMAGES, points=min(_, 3) if isinstance(_, int) else _
     ),
     "barrier(metric=_)": lambda _: zimp.barrier(LAYER(), LAYER(), IMAGES, metric=_),
+    "shrimp(_)": lambda _: zimp.shrimp(_, POINTS[:, 0], order=1, features=4),
+    "shrimp(y=_)": lambda _: zimp.shrimp(POINTS, _, order=1, features=4),
+    "shrimp(order=_)": lambda _: zimp.shrimp(POINTS, POINTS[:, 0], order=_, features=4),
+    "shrimp(features=_)": lambda _: zimp.shrimp(
+        POINTS, POINTS[:, 0], order=1, features=min(_, 4) if isinstance(_, int) else _
+    ),
+    "shrimp(rate=_)": lambda _: zimp.shrimp(POINTS, POINTS[:, 0], order=1, features=4, rate=_),
+    "shrimp(ridge=_)": lambda _: zimp.shrimp(POINTS, POINTS[:, 0], order=1, features=4, ridge=_),
+    "shrimp(seed=_)": lambda _: zimp.shrimp(POINTS, POINTS[:, 0], order=1, features=4, seed=_),
     "report(_)": zimp.report,
     "report(density=_)": lambda _: zimp.report(LAYER(), density=_),
     "report(jobs=_)": lambda _: zimp.report(LAYER(), jobs=min(_, 2) if isinstance(_, int) else _),
@@ -316,7 +326,7 @@ SIZES = [
 # Classes that hold what was checked before, and what takes a run's arguments: tests/test_errors.py has those.
 ELSEWHERE = {
     "SpanningForest", "LayerGraph", "Data", "Split", "TrainingDiverged", "Report", "Record",
-    "iterative_magnitude_pruning", "adam", "KeptLevel", "TreeOverlap", "Barrier",
+    "iterative_magnitude_pruning", "adam", "KeptLevel", "TreeOverlap", "Barrier", "Shrimp",
 }  # fmt: skip
 
 

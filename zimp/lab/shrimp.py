@@ -6,6 +6,7 @@ and each level is solved again from the start. Nothing here needs torch.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -169,7 +170,7 @@ def shrimp(x, y, *, order, features=1000, rate=0.2, ridge=1e-10, seed=0) -> Shri
         raise ValueError(f"x has {len(x)} points and y has {len(y)}; each point needs one value")
     if len(x) < 10:
         raise ValueError(f"there are {len(x)} points; a tenth of them is for validation, so give at least 10")
-    orders = as_list("order", order) if np.iterable(order) and not isinstance(order, str) else [order]
+    orders = as_list("order", order) if isinstance(order, Iterable) and not isinstance(order, str) else [order]
     orders = [check_count("order", one) for one in orders]
     if not orders or max(orders) > x.shape[1]:
         raise ValueError(f"order={order!r} must hold numbers of variables from 1 to {x.shape[1]}, the columns of x")
