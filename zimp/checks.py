@@ -102,13 +102,13 @@ def as_mask(mask, shape: tuple[int, ...]) -> np.ndarray | None:
     return mask
 
 
-def check_finite(weights: np.ndarray, name="weights") -> np.ndarray:
-    """Return the weights; raise if one is NaN or infinite."""
+def check_finite(weights: np.ndarray, name="weights", what=None, advice="Did the training diverge?") -> np.ndarray:
+    """Return the weights; raise if one is NaN or infinite. Other numbers are told by ``what`` they are, and advice."""
     if not np.isfinite(weights).all():
         where = np.argwhere(~np.isfinite(weights))[0]
         raise ValueError(
-            f"{name}[{', '.join(map(str, where))}] is {weights[tuple(where)]}; all {name} must be finite. "
-            "Did the training diverge?"
+            f"{name}[{', '.join(map(str, where))}] is {weights[tuple(where)]}; "
+            f"all {what or name} must be finite. {advice}"
         )
     return weights
 

@@ -14,7 +14,7 @@ import re
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import HTML
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.gridspec import GridSpec
 from matplotlib.legend import Legend
 from matplotlib.patches import PathPatch
@@ -27,7 +27,7 @@ from .checks import as_mask, as_matrix, check_choice
 from .topology import betti_curve, persistence_diagram, spanning_forest
 
 __all__ = [
-    "COLORS", "DARK", "figure", "show", "table", "bipartite", "barcode", "betti", "union_find", "masks", "curve",
+    "COLORS", "DARK", "INK", "figure", "show", "table", "bipartite", "barcode", "betti", "union_find", "masks", "curve",
     "interval", "limits",
 ]  # fmt: skip
 
@@ -74,7 +74,7 @@ LABELS = {
 MARKERS = {"topological": "o", "magnitude": "s", "global": "v", "budget": "D", "random_tree": "P", "random": "^"}
 
 
-INK = LinearSegmentedColormap.from_list("ink", [(0.133, 0.157, 0.196, 0.0), (0.133, 0.157, 0.196, 1.0)])
+INK = LinearSegmentedColormap.from_list("ink", [to_rgba(COLORS["ink"], 0), to_rgba(COLORS["ink"], 1)])  # grey pictures
 _NARROW = 3.5  # inches, what a phone shows without shrinking it
 _POINTS = 9  # of all text: 12 px
 

@@ -14,7 +14,7 @@ from math import comb
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, lstsq
 
-from ..checks import as_list, check_count, check_rate, check_seed, is_sparse, number, to_numpy
+from ..checks import as_list, check_count, check_finite, check_rate, check_seed, is_sparse, number, to_numpy
 
 __all__ = ["RIDGES", "Path", "Shrimp", "inner_weights", "least_squares", "prune_path", "random_features", "shrimp"]
 
@@ -288,14 +288,8 @@ def _as_numbers(values, name) -> np.ndarray:
     values = to_numpy(values, name)
     if values.dtype.kind not in "biuf":
         raise ValueError(f"{name} has dtype {values.dtype}; it must hold real numbers. Encode words as numbers first")
-    values = values.astype(np.float64)
-    if not np.isfinite(values).all():
-        where = np.argwhere(~np.isfinite(values))[0]
-        raise ValueError(
-            f"{name}[{', '.join(map(str, where))}] is {values[tuple(where)]}; all numbers must be finite. "
-            "Leave out or fill in the points with missing values"
-        )
-    return values
+    advice = "Leave out or fill in the points with missing values"
+    return check_finite(values.astype(np.float64), name, "numbers", advice)
 
 
 def _as_ridge(ridge) -> float:
