@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from chromium import chromium
 from hypothesis import settings
 
 import zimp
@@ -31,9 +32,9 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """What asks for the book waits for it to be built; the tests of the course build and grade."""
+    """What asks for the book waits for it to be built, or opens a browser; the tests of the course build and grade."""
     for item in items:
-        if "site" in item.fixturenames or item.path.name == "test_assignments.py":
+        if {"site", "browser"} & set(item.fixturenames) or item.path.name == "test_assignments.py":
             item.add_marker("slow")
 
 
@@ -57,3 +58,8 @@ def site(tmp_path_factory):
 def seeded():
     """For networks that are built in a test."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    yield from chromium()

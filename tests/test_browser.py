@@ -7,7 +7,6 @@ fetches these is the one use of the network in the tests.
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -16,24 +15,16 @@ from io import BytesIO
 from urllib.parse import quote
 
 import pytest
+from chromium import missing
 from PIL import Image
 from test_book import EXPLORERS, NUMBERED, PAGES, SHORT, SOURCES
 
 from zimp import plots
 
-playwright = pytest.importorskip("playwright.sync_api")
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
 PACKAGES = {  # what the pages ask for: which package has it
     "https://cdn.jsdelivr.net/npm/@jupyter-widgets/html-manager@1.0.15/": "@jupyter-widgets/html-manager",
     "https://cdn.jsdelivr.net/npm/mathjax@3/": "mathjax",
 }
-
-
-def missing(what):
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(f"the browser tests need {what}")
 
 
 @pytest.fixture(scope="session")
@@ -45,18 +36,6 @@ def modules(tmp_path_factory):
     if subprocess.run(install, cwd=folder).returncode:
         missing("what npm could not fetch")
     return folder / "node_modules"
-
-
-@pytest.fixture(scope="session")
-def browser():
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    with playwright.sync_playwright() as engine:
-        try:
-            browser = engine.chromium.launch(executable_path=found, args=FLAGS)
-        except playwright.Error:
-            missing("Chromium: apt-get install chromium, or playwright install chromium")
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

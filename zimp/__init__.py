@@ -34,7 +34,7 @@ MODULES = {
         "mask_facts", "TopologicalUnstructured",
     ),
     "plots": (),
-    "widgets": ("explorer",),
+    "widgets": ("explorer", "play"),
     "lab.data": ("Data", "Split", "load_data"),
     "lab.models": ("lenet_300_100", "small_mlp", "small_conv"),
     "lab.training": ("train", "hold", "accuracy", "adam", "TrainingDiverged"),

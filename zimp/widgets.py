@@ -1,21 +1,33 @@
-"""Explorers: figures with sliders that move on a static page, in JupyterLab and in Binder, with no kernel behind them.
+"""What moves on a static page, in JupyterLab and in Binder, with no kernel behind it: explorers and live views.
 
-Every picture is drawn beforehand, one for each setting, and the browser itself links the slider to the picture that is
-shown. Only stock ipywidgets are used.
+An explorer is a row of pictures, one for each setting, drawn beforehand; the browser links a slider to the picture that
+is shown, by stock ipywidgets. A live view computes in the browser: its scripts come with it, from ``book/_static``.
 """
 
 from __future__ import annotations
 
+import html
+import json
+from importlib import resources
 from itertools import product
+from pathlib import Path
 
 import ipywidgets
-from IPython.display import display
+from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
-from .checks import as_list
-from .plots import show
+from .checks import as_list, as_mask, as_matrix, check_choice
+from .plots import COLORS, DARK, bipartite, figure, show
 
-__all__ = ["explorer"]
+__all__ = ["explorer", "play", "live"]
+
+# What each live view loads besides the core, the frame and its own script.
+PARTS = {
+    "hero": [], "drag": [], "masks": [], "race": [], "coupons": [], "network": ["checkpoint"], "swaps": [],
+    "run": ["train"], "guess": [],
+}  # fmt: skip
+# The largest layers that a view of one's own can show: weights of the layer.
+OWN = {"drag": 4096, "masks": 10, "race": 144, "swaps": 4096}
 
 
 def explorer(draw, alt, **settings):
@@ -105,3 +117,124 @@ def _frame(draw, alt, setting) -> str:
 
 def _label(value) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def play(weights, mask=None, view="drag"):
+    """A live view of your own layer: in JupyterLab, Binder, Colab and VS Code, with no kernel once it is shown.
+
+    Parameters
+    ----------
+    weights : array or tensor of shape ``(m, n)``
+    mask : array or tensor of shape ``(m, n)``, optional
+        Which weights are there.
+    view : {"drag", "masks", "race", "swaps"}
+        Drag a weight and see the barcode move; all masks of a layer of at most 10 weights; three algorithms side by
+        side, for at most 144; magnitude pruning turned into topological pruning, one swap at a time.
+
+    Returns
+    -------
+    IPython.display.HTML
+        With a still picture ahead of it, which is shown on paper.
+
+    Raises
+    ------
+    ValueError
+        As :func:`zimp.spanning_forest`; for an unknown view, and a layer with more weights than the view can show.
+
+    Examples
+    --------
+    >>> import zimp
+    >>> view = zimp.play([[0.9, 0.2, 0.6], [0.1, 0.5, 0.4]])
+    >>> "zimp-live" in view.data
+    True
+    """
+    check_choice("view", view, OWN)
+    weights = as_matrix(weights)
+    mask = as_mask(mask, weights.shape)
+    m, n = weights.shape
+    if m * n > OWN[view]:
+        raise ValueError(
+            f"weights is a {m}x{n} layer of {m * n} weights, but the view {view!r} shows at most {OWN[view]}; "
+            "show a part of it, such as weights[:6, :8]"
+        )
+    fig, ax = figure(width=3.4, height=0.8 + 0.3 * min(max(m, n), 24))
+    bipartite(weights, mask, ax=ax)
+    settings = {"weights": weights.astype(float).ravel().tolist(), "m": m, "n": n}
+    if mask is not None:
+        settings["mask"] = mask.astype(int).ravel().tolist()
+    return live(view, fig, f"The {m}x{n} layer as a graph: its tree in one colour, other weights in another.",
+                settings=settings)  # fmt: skip
+
+
+def live(view, fig, alt, *, settings=None, data=None):
+    """A live view, with the still picture that stands for it on paper and where no script runs.
+
+    Parameters
+    ----------
+    view : str
+        ``"hero"``, ``"drag"``, ``"masks"``, ``"race"``, ``"coupons"``, ``"network"``, ``"swaps"``, ``"run"`` or
+        ``"guess"``.
+    fig : Figure
+        The still picture, as :func:`zimp.plots.show` takes it. It is closed.
+    alt : str
+        What it shows, for readers who do not see it.
+    settings : dict, optional
+        What the view is given: numbers, texts, lists. Under ``"state"`` what it is set to at the start.
+    data : dict, optional
+        What is shared by views, by name, such as the digits.
+
+    Returns
+    -------
+    IPython.display.HTML
+        The scripts are inlined. The book's build makes files of them.
+
+    Examples
+    --------
+    >>> from zimp import plots, widgets
+    >>> fig, ax = plots.figure(width=3)
+    >>> page = widgets.live("coupons", fig, "An empty plot.", settings={"m": 3, "n": 4})
+    """
+    check_choice("view", view, PARTS)
+    files = {"zimp-play.css": _palette() + _read("zimp-play.css"), "zimp-play.js": _read("zimp-play.js")}
+    for part in ["draw", *PARTS[view]]:
+        files[f"zimp-play-{part}.js"] = _read(f"zimp-play-{part}.js")
+    for name, value in (data or {}).items():
+        files[f"zimp-data-{name}.js"] = (
+            "globalThis.zimpPlay = globalThis.zimpPlay || { parts: {}, jobs: {}, views: {} };\n"
+            f"(zimpPlay.data = zimpPlay.data || {{}}).{name} = {_script(value)};\n"
+        )
+    files[f"zimp-play-{view}.js"] = _read(f"zimp-play-{view}.js")
+    still = f'<div class="zimp-live-still">{show(fig, alt).data}</div>'
+    element = (
+        f'<div class="zimp-live" data-zimp-view="{view}" data-settings="{html.escape(_script(settings or {}))}"></div>'
+    )
+    return HTML(
+        f'<div class="zimp-live-box">{still}{element}</div>' + "".join(_inline(*file) for file in files.items())
+    )
+
+
+def _script(value) -> str:
+    """As JavaScript that can stand in a page, with numbers to the last bit."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
+
+
+def _inline(name, text) -> str:
+    tag = "style" if name.endswith(".css") else "script"
+    return f'<{tag} data-zimp-file="{name}">{text}</{tag}>\n'
+
+
+def _read(name) -> str:
+    """A file of ``book/_static``: beside the package, or installed with it."""
+    folder = Path(__file__).parent.parent / "book" / "_static"
+    if not folder.is_dir():
+        folder = resources.files("zimp.static")
+    return (folder / name).read_text(encoding="utf-8")
+
+
+def _palette() -> str:
+    """The colours, for notebooks, which do not have the book's style sheet: light, and dark where the notebook is."""
+    light, dark = (" ".join(f"--zimp-{name}: {color};" for name, color in side.items()) for side in (COLORS, DARK))
+    return (
+        f"html:not([data-theme]) .zimp-live {{ {light} }}\n"
+        f'html:not([data-theme]) :is([data-jp-theme-light="false"], .vscode-dark) .zimp-live {{ {dark} }}\n'
+    )

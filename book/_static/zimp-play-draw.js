@@ -1,0 +1,453 @@
+// The frame around every live view: its state and address, its controls, what it draws with, and the worker.
+//
+// A view is registered once, `zimpPlay.register("drag", { title, state, build })`, and is shown in each element
+// `<div class="zimp-live" data-zimp-view="drag">`. `state` says what the view can be set to; `build(view)` makes its
+// elements and returns the function that draws a state. Text that comes from a reader, a file or an address is only
+// ever set as text.
+
+var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
+zimpPlay.data = zimpPlay.data || {};
+
+(function (play) {
+  "use strict";
+
+  // What a part of the state may be: `parse` gives the value of a text or undefined, `write` is its inverse, and `rule`
+  // says in words what is allowed.
+  const whole = (low, high) => ({
+    parse: text => (/^-?\d{1,9}$/.test(text) && +text >= low && +text <= high ? +text : undefined),
+    write: String,
+    rule: `a whole number from ${low} to ${high}`,
+  });
+  const number = (low, high) => ({
+    parse: text =>
+      /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text) && +text >= low && +text <= high ? +text : undefined,
+    write: String,
+    rule: `a number from ${low} to ${high}`,
+  });
+  const oneOf = values => ({
+    parse: text => (values.includes(text) ? text : undefined),
+    write: String,
+    rule: `one of ${values.join(", ")}`,
+  });
+  const flag = () => ({
+    parse: text => (["yes", "no"].includes(text) ? text === "yes" : undefined),
+    write: on => (on ? "yes" : "no"),
+    rule: "yes or no",
+  });
+  const text = longest => ({
+    parse: value => (value.length <= longest ? value : undefined),
+    write: String,
+    rule: `a text of at most ${longest} letters`,
+  });
+  const numbers = (low, high, longest) => ({  // a list, separated by spaces
+    parse(value) {
+      const parts = value === "" ? [] : value.split(" ").map(number(low, high).parse);
+      return parts.length <= longest && !parts.includes(undefined) ? parts : undefined;
+    },
+    write: list => list.join(" "),
+    rule: `at most ${longest} numbers from ${low} to ${high}`,
+  });
+
+  // Elements. Attributes that are functions listen; everything else is set as text.
+  function element(made, attributes, children) {
+    update(made, attributes);
+    made.append(...children);
+    return made;
+  }
+  function update(changed, attributes) {
+    for (const [name, value] of Object.entries(attributes)) {
+      if (typeof value === "function") changed.addEventListener(name, value);
+      else if (value === null || value === false) changed.removeAttribute(name);
+      else if (name === "text") changed.textContent = value;
+      else if (changed.getAttribute(name) !== String(value)) changed.setAttribute(name, value === true ? "" : value);
+    }
+    return changed;
+  }
+  const html = (tag, attributes = {}, ...children) => element(document.createElement(tag), attributes, children);
+  const svg = (tag, attributes = {}, ...children) =>
+    element(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+  const color = name => `var(--zimp-${name})`;
+  const round = (value, digits = 2) => +value.toFixed(digits);
+
+  // Axes in a box of an SVG: ticks and labels are drawn; what comes back turns numbers into pixels. Drawn anew, the old
+  // ones are replaced.
+  function axes(parent, { left, top, width, height, x, y, xlabel = "", ylabel = "", xticks, yticks, format = String }) {
+    let group = parent.querySelector(":scope > .zimp-axes");
+    if (group) group.replaceChildren();
+    else parent.prepend((group = svg("g", { class: "zimp-axes", "aria-hidden": "true" })));
+    const across = value => round(left + ((value - x[0]) / (x[1] - x[0])) * width);
+    const up = value => round(top + height - ((value - y[0]) / (y[1] - y[0])) * height);
+    const line = (x1, y1, x2, y2) => group.append(svg("line", { x1, y1, x2, y2, stroke: color("ink") }));
+    const label = (content, place) => group.append(svg("text", { ...place, text: content }));
+    line(left, top, left, top + height);
+    line(left, top + height, left + width, top + height);
+    for (const tick of xticks || ticks(...x)) {
+      line(across(tick), top + height, across(tick), top + height + 4);
+      label(format(tick), { x: across(tick), y: top + height + 17, "text-anchor": "middle" });
+    }
+    for (const tick of yticks || ticks(...y)) {
+      line(left - 4, up(tick), left, up(tick));
+      label(format(tick), { x: left - 7, y: up(tick) + 4, "text-anchor": "end" });
+    }
+    label(xlabel, { x: left + width / 2, y: top + height + 34, "text-anchor": "middle" });
+    label(ylabel, { x: left, y: top - 8, "text-anchor": "start" });
+    return { x: across, y: up, path: points => "M" + points.map(([a, b]) => `${across(a)} ${up(b)}`).join("L") };
+  }
+  function ticks(low, high) {  // about five round numbers
+    const raw = (high - low) / 5;
+    const power = 10 ** Math.floor(Math.log10(raw));
+    const step = power * [1, 2, 5, 10].find(factor => factor * power >= raw * 0.999);
+    const found = [];
+    for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++) found.push(round(k * step, 9));
+    return found;
+  }
+
+  // A layer as a graph in a box: inputs x on the left, outputs y on the right. `edge` and `neuron` change the drawing.
+  function graph(parent, { m, n, left, top, width, height, names = true }) {
+    const [behind, front, neurons] = ["edges", "edges", "neurons"].map(name => svg("g", { class: `zimp-${name}` }));
+    const group = svg("g", { class: "zimp-graph" }, behind, front, neurons);
+    parent.append(group);
+    const lower = index => String(index).replace(/\d/g, digit => "₀₁₂₃₄₅₆₇₈₉"[digit]);
+    const spread = (count, k) => top + (count === 1 ? height / 2 : (k / (count - 1)) * height);
+    const column = (letter, count, x) =>
+      Array.from({ length: count }, (_, k) => {
+        const circle = svg("circle", { r: 6, stroke: color("ink"), "stroke-width": 1.5, fill: color("paper") });
+        const anchor = letter === "x" ? "end" : "start";
+        const beside = letter === "x" ? -11 : 11;
+        const name = svg("text", { x: beside, y: 4, "text-anchor": anchor, text: letter + lower(k) });
+        const drawn = svg("g", {}, circle, ...(names ? [name] : []));
+        neurons.append(drawn);
+        return { x, y: spread(count, k), home: x, circle, drawn };
+      });
+    const inputs = column("x", n, left);
+    const outputs = column("y", m, left + width);
+    const edges = new Map();
+    const place = ({ x, y, drawn }) => update(drawn, { transform: `translate(${round(x)} ${round(y)})` });
+    const lay = ({ line, row, col }) => {
+      const [from, to] = [inputs[col], outputs[row]];
+      update(line, { x1: round(from.x), y1: round(from.y), x2: round(to.x), y2: round(to.y) });
+    };
+    [...inputs, ...outputs].forEach(place);
+    return {
+      group, inputs, outputs,
+      // An edge's `stroke` (null: it is not there), `width` in pixels, `dashed`, and whether it is drawn in `front`.
+      edge(row, col, { stroke, width: thick = 2, dashed = false, ahead = false }) {
+        const key = row * n + col;
+        if (!edges.has(key)) edges.set(key, { row, col, line: svg("line", { "stroke-linecap": "round" }) });
+        const { line } = edges.get(key);
+        if (stroke === null) return line.remove();
+        const dashes = dashed && "2 4";
+        update(line, { style: `stroke: ${color(stroke)}`, "stroke-width": round(thick), "stroke-dasharray": dashes });
+        const home = ahead ? front : behind;
+        if (line.parentNode !== home) home.append(line);
+        lay(edges.get(key));
+        return line;
+      },
+      // A neuron `aside` by some pixels, away from the middle, and filled with a colour.
+      neuron(side, index, { aside = 0, fill = "paper" }) {
+        const found = side === "x" ? inputs[index] : outputs[index];
+        found.x = found.home + (side === "x" ? -aside : aside);
+        update(found.circle, { style: `fill: ${color(fill)}` });
+        place(found);
+        for (const edge of edges.values()) if ((side === "x" ? edge.col : edge.row) === index) lay(edge);
+        return found.drawn;
+      },
+    };
+  }
+
+  // Work. A job is a generator: what it yields is its progress, what it returns its result. It runs in a worker made
+  // from the text of the parts, so that a page from disk has one too; where none may be made, in slices on the page.
+  function drive(play, post) {
+    let job, paused, stepping;
+    async function go() {
+      stepping = true;
+      try {
+        while (!paused) {
+          const { value, done } = await job.next();
+          post(done ? { result: value } : { progress: value });
+          if (done) return;
+          await new Promise(resolve => setTimeout(resolve));  // messages come in between
+        }
+      } catch (error) {
+        post({ error: error.message });
+      } finally {
+        stepping = false;
+      }
+    }
+    return message => {
+      if (message.job) job = play.jobs[message.job](message.arguments);
+      paused = message.paused;
+      if (job && !paused && !stepping) go();
+    };
+  }
+  function work(job, given, progress = () => {}) {
+    let send, end, fail;
+    const promise = new Promise((resolve, reject) => ([end, fail] = [resolve, reject]));
+    let over = false;
+    const hear = message => {
+      if (over) return;
+      if ("progress" in message) return progress(message.progress);
+      stop();
+      if ("error" in message) fail(new Error(message.error));
+      else end(message.result);
+    };
+    let worker = null;
+    const stop = () => {
+      over = true;
+      if (worker) worker.terminate();
+      else if (send) send({ paused: true });
+    };
+    try {
+      const parts = Object.values(play.parts).map(part => `(${part})(zimpPlay);`).join("\n");
+      const source = `const zimpPlay = { parts: {}, jobs: {} };\n${parts}\nonmessage = ` +
+        `(handle => event => handle(event.data))((${drive})(zimpPlay, message => postMessage(message)));`;
+      const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+      worker = new Worker(address);
+      worker.onmessage = event => hear(event.data);
+      worker.onerror = event => hear({ error: event.message });
+      send = message => worker.postMessage(message);
+    } catch {
+      send = drive(play, hear);
+    }
+    send({ job, arguments: given, paused: false });
+    return { promise, stop, pause: () => send({ paused: true }), resume: () => send({ paused: false }) };
+  }
+
+  // Only the book's pages have an address of their own to write to.
+  const onPage = () => "DOCUMENTATION_OPTIONS" in globalThis;
+
+  // One shown view.
+  class View {
+    constructor(root, name, definition) {
+      Object.assign(this, { root, name, definition, data: play.data });
+      this.settings = JSON.parse(root.dataset.settings || "{}");
+      this.start = Object.fromEntries(Object.entries(definition.state).map(([key, { value }]) => [key, value]));
+      Object.assign(this.start, this.settings.state);
+      this.state = { ...this.start };
+      this.reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
+      this.stage = html("div", { class: "zimp-live-stage" });
+      this.controls = html("div", { class: "zimp-live-controls" });
+      this.sentence = html("p", { class: "zimp-live-sentence", "aria-live": "polite" });
+      this.trouble = html("p", { class: "zimp-live-trouble", role: "alert" });
+      this.link = html("span", { class: "zimp-live-link" });
+      const button = (words, click) => html("button", { type: "button", click }, words);
+      const foot = html("div", { class: "zimp-live-foot" }, button("Reset", () => this.reset()));
+      if (onPage()) foot.append(button("Copy link to this setting", () => this.copy()));
+      foot.append(this.link);
+      update(root, { role: "group", "aria-label": definition.title });
+      root.append(
+        html("p", { class: "zimp-live-title", "aria-hidden": "true" }, definition.title),
+        this.controls, this.stage, this.sentence, this.trouble, foot,
+      );
+      this.bound = [];  // how the controls follow the state
+      this.width = this.stage.clientWidth || 640;
+      this.show = definition.build(this);
+      this.read(false);
+      this.refresh({ ...this.state });
+      new ResizeObserver(() => {
+        if (this.stage.clientWidth === this.width || !this.stage.clientWidth) return;
+        this.width = this.stage.clientWidth;
+        this.refresh({ ...this.state });
+      }).observe(this.stage);
+    }
+
+    // Change the state, because the reader acted; `sentence` says what happened.
+    set(changes, sentence) {
+      const problem = this.problem(changes);
+      if (problem) return this.fail(problem);
+      this.trouble.textContent = this.link.textContent = "";
+      this.state = { ...this.state, ...changes };
+      if (sentence) this.say(sentence);
+      this.changes = { ...this.changes, ...changes };
+      if (!this.frame) {
+        this.frame = requestAnimationFrame(() => {
+          const happened = this.changes;
+          this.frame = this.changes = null;
+          this.refresh(happened);
+          if (onPage()) address(this.address());
+        });
+      }
+    }
+
+    problem(changes) {
+      for (const [key, value] of Object.entries(changes)) {
+        const { read } = this.definition.state[key];
+        if (read.parse(read.write(value)) === undefined) return `${key} is ${value}; it must be ${read.rule}.`;
+      }
+      return null;
+    }
+
+    refresh(changed) {
+      this.show(this.state, changed);
+      for (const follow of this.bound) follow(this.state);
+      this.root.dataset.state = JSON.stringify(this.state);
+    }
+
+    say(sentence) {
+      this.sentence.textContent = sentence;
+    }
+
+    fail(sentence) {
+      this.trouble.textContent = sentence;
+    }
+
+    reset() {
+      if (this.definition.reset) this.definition.reset(this);
+      this.set(this.start, "Everything is as at the start.");
+    }
+
+    // The state as the end of an address, such as #hero?k=13&rule=tree; what is as at the start is left out.
+    address() {
+      const parts = Object.entries(this.definition.state)
+        .map(([key, { read }]) => [key, read.write(this.state[key]), read.write(this.start[key])])
+        .filter(([, now, start]) => now !== start)
+        .map(([key, now]) => `${key}=${encodeURIComponent(now).replace(/%20/g, "+")}`);
+      return `#${this.name}${parts.length ? "?" : ""}${parts.join("&")}`;
+    }
+
+    // Take the state from the address, if it is of this view. What is wrong there is said, and changes nothing.
+    read(draw = true) {
+      const [name, ...rest] = onPage() ? location.hash.slice(1).split("?") : [];
+      if (name !== this.name) return;
+      const read = {};
+      for (const [key, given] of new URLSearchParams(rest.join("?"))) {
+        const known = Object.hasOwn(this.definition.state, key) && this.definition.state[key].read;
+        const value = known ? known.parse(given) : undefined;
+        if (value === undefined) {
+          const shown = given.length > 40 ? `${given.slice(0, 40)}…` : given;
+          this.fail(
+            known
+              ? `The address says ${key}=${shown}; it must be ${known.rule}. Nothing was changed.`
+              : `The address says ${key}, which this view does not have. Was the link cut off? Nothing was changed.`,
+          );
+          return;
+        }
+        read[key] = value;
+      }
+      this.root.scrollIntoView();
+      if (draw) this.set({ ...this.start, ...read });
+      else this.state = { ...this.start, ...read };
+    }
+
+    copy() {
+      address(this.address());
+      const link = location.href;
+      const shown = () => {
+        const field = html("input", { readonly: true, "aria-label": "Link to this setting", value: link });
+        this.link.replaceChildren(field);
+        field.select();
+      };
+      if (!navigator.clipboard) return shown();
+      navigator.clipboard.writeText(link).then(() => (this.link.textContent = "Copied."), shown);
+    }
+
+    work(job, given, progress) {
+      return work(job, given, progress);
+    }
+
+    // Call frame(t) with t from 0 to 1, and then done(); at once, at the end, for readers who want no motion.
+    animate(frame, milliseconds, done = () => {}) {
+      let request = null;
+      const begin = performance.now();
+      const next = now => {
+        const t = this.reduced ? 1 : Math.min(1, Math.max(0, now - begin) / milliseconds);
+        frame(t);
+        if (t < 1) request = requestAnimationFrame(next);
+        else done();
+      };
+      next(begin);
+      return () => cancelAnimationFrame(request);
+    }
+
+    // An SVG as wide as the stage; give it its height at each drawing, since that may depend on the width.
+    canvas(label) {
+      const drawing = svg("svg", { class: "zimp-live-canvas", role: "img", "aria-label": label });
+      this.stage.append(drawing);
+      drawing.fit = (width, height) => update(drawing, { width, height, viewBox: `0 0 ${width} ${height}` });
+      return drawing;
+    }
+
+    // Controls. Each shows the state and changes it.
+    slider({ key, label, min, max, step = 1, format = String, sentence = () => "" }) {
+      const input = html("input", { type: "range", min, max, step });
+      const output = html("output");
+      input.addEventListener("input", () => {
+        const changes = { [key]: +input.value };
+        this.set(changes, sentence({ ...this.state, ...changes }));
+      });
+      this.bound.push(state => {
+        input.value = state[key];
+        output.textContent = format(state[key]);
+        input.setAttribute("aria-valuetext", format(state[key]));
+      });
+      this.controls.append(html("label", { class: "zimp-live-slider" }, html("span", {}, label), input, output));
+      return input;
+    }
+
+    choice({ key, label, options, sentence = () => "" }) {
+      const name = `zimp-${this.name}-${key}-${++made}`;
+      const inputs = Object.entries(options).map(([value, words]) => {
+        const input = html("input", { type: "radio", name, value });
+        input.addEventListener("change", () => this.set({ [key]: value }, sentence({ ...this.state, [key]: value })));
+        return [input, html("label", {}, input, html("span", {}, words))];
+      });
+      this.bound.push(state => inputs.forEach(([input]) => (input.checked = input.value === String(state[key]))));
+      const shown = inputs.map(([, label]) => label);
+      const group = html("fieldset", { class: "zimp-live-choice" }, html("legend", {}, label), ...shown);
+      this.controls.append(group);
+      return group;
+    }
+
+    switch({ key, label, sentence = () => "" }) {
+      const input = html("input", { type: "checkbox" });
+      input.addEventListener("change", () => {
+        const changes = { [key]: input.checked };
+        this.set(changes, sentence({ ...this.state, ...changes }));
+      });
+      this.bound.push(state => (input.checked = state[key]));
+      this.controls.append(html("label", { class: "zimp-live-switch" }, input, html("span", {}, label)));
+      return input;
+    }
+
+    button({ label, press }) {
+      const made = html("button", { type: "button", click: press }, label);
+      this.controls.append(made);
+      return made;
+    }
+
+    // A field to type or paste into; what is in it counts when the reader presses Enter or the button.
+    field({ label, value = "", placeholder = "", lines = 1, action = "Enter", enter }) {
+      const input = html(lines > 1 ? "textarea" : "input", { placeholder, spellcheck: "false", autocomplete: "off" });
+      if (lines > 1) input.rows = lines;
+      input.value = value;
+      const take = () => enter(input.value);
+      if (lines === 1) input.addEventListener("keydown", event => event.key === "Enter" && take());
+      const button = html("button", { type: "button", click: take }, action);
+      const named = html("label", {}, html("span", {}, label), input);
+      this.controls.append(html("div", { class: "zimp-live-field" }, named, button));
+      return input;
+    }
+  }
+  let made = 0;  // numbers the groups of radio buttons
+
+  function address(hash) {
+    try {
+      history.replaceState(null, "", hash);
+    } catch {
+      // A page that is shown inside another may not change its address.
+    }
+  }
+
+  // Say how a view works, and show it wherever it stands.
+  function register(name, definition) {
+    play.views[name] = definition;
+    for (const root of document.querySelectorAll(`.zimp-live[data-zimp-view="${name}"]:not([data-state])`)) {
+      const view = new View(root, name, definition);
+      if (root.previousElementSibling) root.previousElementSibling.classList.add("zimp-replaced");
+      window.addEventListener("hashchange", () => view.read());
+    }
+  }
+
+  Object.assign(play, { whole, number, oneOf, flag, text, numbers });
+  Object.assign(play, { html, svg, update, color, round, axes, ticks, graph, work, register });
+})(zimpPlay);
