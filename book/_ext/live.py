@@ -18,6 +18,8 @@ def setup(app):
 
 def load_files(app, pagename, templatename, context, doctree):
     """Replace what is inlined by files, in the order in which it stood, each once."""
+    scripts = context["script_files"]  # jupyter-book lets every page load all that stands in _static, in any order
+    scripts[:] = [script for script in scripts if "/zimp-play" not in str(script.filename)]
     found = {name: text for _, name, text in INLINED.findall(context.get("body", ""))}
     if not found:
         return
