@@ -77,7 +77,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     const { weights = [0.9], mask } = view.settings;
     play.startLayer(view, { scale: Math.max(0, ...weights.map((w, edge) => (!mask || mask[edge] ? Math.abs(w) : 0))) });
     const drawing = view.canvas("A layer, its barcode and its Betti curve");
-    update(drawing, { role: "group" }); // it has parts that can be acted on
+    update(drawing, { role: "group", style: "touch-action: pan-y" }); // it has parts that can be acted on
     let laid = {}; // what is drawn, until the shape of the layer or the width changes
     let lit = NONE; // the edge under the pointer
     let studied = {};
@@ -193,7 +193,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     function light(edge = NONE) {
       if (edge === lit) return;
       lit = edge;
-      requestAnimationFrame(() => draw(view.state));
+      requestAnimationFrame(() => draw());
     }
     const offset = event => {
       const { left, top } = drawing.getBoundingClientRect();
@@ -237,7 +237,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       drawing.append(dot, name, count,
         svg("rect", { ...area, y: origin, height: BARS, ...linked((_, y) => {
           const { forest, components } = current();
-          return forest[Math.floor(((y - origin) / BARS) * (forest.length + components))];
+          return forest[Math.floor((1 - (y - origin) / BARS) * (forest.length + components))];
         }) }),
         svg("rect", { ...area, y: origin + 150, height: 96, ...linked(at => {
           const far = current().distances.map(d => Math.abs(x(d) - at));
@@ -248,7 +248,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     }
     const graph = (layer, box) => play.labelled(drawing, layer, box, edge => ({
       role: "slider", tabindex: 0, "aria-label": `weight of ${edgeName(layer, edge)}`, "aria-valuemin": 0,
-      style: "cursor: ew-resize; touch-action: none", pointerenter: () => light(edge), pointerleave: () => light(),
+      style: "cursor: ew-resize", pointerenter: () => light(edge), pointerleave: () => light(),
       focus: () => edge !== view.state.edge && select(edge), keydown: event => press(event, edge),
       pointerdown: event => drag(event, edge),
     }));
@@ -277,9 +277,9 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       return { paths, squares, ring };
     }
 
-    function draw(state) {
+    function draw(_, changed = {}) {
       const layer = current();
-      state = view.state; // if that had no layer
+      const { state } = view; // without a layer in it, it is the last one that had
       const { t } = state;
       const { forest, tree, distances, components: never, m, n, size } = layer;
       const { layer: old } = laid;
@@ -315,7 +315,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const end = x(1 - size(edge));
       const { before } = view;
       const moved = before && inside ? before.forest.find(e => e === edge || !tree.has(e)) : undefined;
-      const row = round(origin + ((marked + 0.5) / (forest.length + never)) * BARS);
+      const row = round(origin + BARS - ((marked + 0.5) / (forest.length + never)) * BARS);
       const path = (line, d) => update(laid[line], { d });
       path("slide", moved === undefined ? "" : `M${end} ${row}H${x(1 - before.size(moved))}m0 -7v14`);
       path("betti", `M${x(0)} ${laid.y(m + n)}` +
@@ -331,8 +331,9 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const own = exists(layer, state.edge) ? state.edge : NONE;
       const values = own === NONE ? ["", "", ""] : [own % n, Math.floor(own / n), layer.weights[own]];
       fields.forEach((field, k) => document.activeElement !== field && (field.value = values[k]));
-      if (view.sentence.textContent) return;
-      view.say(own === NONE ? "Drag the weight of an edge, to the right to make it heavier." : chosen(layer, own));
+      if ("w" in changed && "t" in changed) { // at the start, and when an address was opened
+        view.say(own === NONE ? "Drag the weight of an edge, to the right to make it heavier." : chosen(layer, own));
+      }
     }
     return draw;
   }

@@ -82,7 +82,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     return { edges, ends, show };
   }
 
-  // Bars from the top, the shortest first, and an arrow for each that never ends. `x` turns a distance into pixels.
+  // Bars, the shortest at the bottom, and an arrow for each that never ends. `x` turns a distance into pixels.
   function bars(group, distances, never, { x, top, height, thick = 8, inks = ["tree", "bound"], marked }) {
     const count = distances.length + never;
     while (group.childElementCount > count) group.lastChild.remove();
@@ -92,7 +92,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const step = height / count;
       const end = x(0) + Math.max(1.5, x(ends ? distances[k] : 1.04) - x(0));
       update(bar, {
-        d: `M${x(0)} ${round(top + (k + 0.5) * step)}H${round(end)}${ends ? "" : "m-5 -4l5 4l-5 4"}`,
+        d: `M${x(0)} ${round(top + height - (k + 0.5) * step)}H${round(end)}${ends ? "" : "m-5 -4l5 4l-5 4"}`,
         style: `stroke: ${color(k === marked ? "ink" : inks[ends ? 0 : 1])}`,
         "stroke-width": Math.min(ends ? thick : thick / 2, step),
       });

@@ -29,8 +29,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
   }
 
   function build(view) {
-    const { weights, mask: there } = view.settings;
-    play.startLayer(view, weights && { mask: (there || weights.map(() => 1)).join("") });
+    play.startLayer(view);
     const drawing = view.canvas("The layer with one mask, its barcode, and all its masks");
     update(drawing, { role: "group" }); // it has parts that can be acted on
     let studied = {};
@@ -42,16 +41,16 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       return studied;
     }
 
-    function told({ mask }) {
-      const { kept, connected, preserving, lost } = studied.known.get(mask);
+    const worn = () => studied.known.get(view.state.mask || studied.masks[0].bits);
+    function told({ kept, connected, preserving, lost }) {
       const names = lost.map(edge => edgeName(studied, edge)).join(", ");
       const state = connected ? (preserving ? "connected, and H0 is preserved" : "connected, but H0 has changed") :
         preserving ? "H0 is preserved" : "not connected, and H0 has changed";
       return `Weights kept: ${kept} of ${studied.edges.length}. The layer is ${state}. ` +
         (lost.length ? `Tree edges that are lost: ${names}.` : "The tree is complete.");
     }
-    const wear = mask => view.set({ mask }, told({ mask }));
-    const toggle = edge => wear([...view.state.mask].map((bit, e) => (e === edge ? 1 - bit : bit)).join(""));
+    const wear = mask => view.set({ mask }, told(studied.known.get(mask)));
+    const toggle = edge => wear(worn().mask.map((bit, e) => (e === edge ? 1 - bit : bit)).join(""));
 
     view.choice({ key: "show", label: "Show", options: FILTERS, sentence({ show }) {
       const { masks } = current();
@@ -126,21 +125,21 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       update(laid.small[k].made, { tabindex: 0 }).focus();
     }
 
-    return function draw() {
+    return function draw(state, changed) {
       const layer = current();
-      const { mask, show } = view.state;
-      const { full, masks, trees, known } = layer;
-      if (!known.has(mask)) {
-        const good = known.has(laid.mask) ? laid.mask : masks[0].bits;
-        view.fail(`The mask ${mask} does not fit a layer of ${layer.weights.length} weights. Nothing was changed.`);
-        view.state = { ...view.state, mask: good };
-        return draw();
+      const { full, masks, trees } = layer;
+      const here = worn();
+      const { show, mask: bits } = view.state;
+      if (!here) {
+        view.fail(`The mask ${bits} does not fit a layer of ${layer.weights.length} weights. Nothing was changed.`);
+        view.state = laid.state || view.start;
+        return draw(view.state, changed);
       }
       if (laid.layer !== layer || laid.width !== view.width) laid = lay(layer, view.width);
-      laid.mask = mask;
-      const { values, components, connected, preserving, tree } = known.get(mask);
+      laid.state = view.state;
+      const { mask, values, components, connected, preserving, tree } = here;
       for (const edge of layer.edges) {
-        const on = mask[edge] === "1";
+        const on = mask[edge] === 1;
         const look = on ? (trees.has(edge) ? "tree" : "kept") : "absent";
         laid.graph.show(edge, look, false, shown(layer.weights[edge]), { "aria-checked": on });
       }
@@ -159,7 +158,6 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       badge(1, preserving, "H0 preserved", "H0 changed");
       badge(2, tree, "has the tree", "tree cut");
 
-      const here = masks.find(each => each.bits === mask);
       const reached = here[show] ? here : masks.find(each => each[show]);
       masks.forEach((each, k) => {
         const { made, frame } = laid.small[k];
@@ -168,7 +166,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         update(made, { opacity: each[show] ? 1 : 0.15 });
         update(frame, { stroke: color(chosen ? "ink" : "absent"), "stroke-width": chosen ? 3 : 0.5 });
       });
-      if (!view.sentence.textContent) view.say(told(view.state));
+      if ("w" in changed) view.say(told(here)); // at the start, and when an address was opened
     };
   }
 
@@ -176,8 +174,8 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     title: "All masks at a glance",
     state: {
       ...play.layerState(LARGEST),
-      mask: { value: "111111", read: {
-        parse: text => (/^[01]{1,10}$/.test(text) ? text : undefined), write: String,
+      mask: { value: "", read: { // at the start all edges
+        parse: text => (/^[01]{0,10}$/.test(text) ? text : undefined), write: String,
         rule: "a 1 for each weight that stays and a 0 for each other, such as 110110",
       } },
       show: { value: "all", read: play.oneOf(Object.keys(FILTERS)) },
