@@ -9,7 +9,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
   const LARGEST = 4096;
   const LABELLED = 12; // weights at most of a layer that is drawn as a graph with labels; a larger one is a matrix
   const NONE = -1;
-  const BARS = 116; // pixels, the height of the barcode
+  const BARS = 104; // pixels, the height of the barcode
 
   // All that is drawn of a layer; distances are 1 - |w| / scale, in the order of the forest's edges.
   function study(layer, scale) {
@@ -84,9 +84,9 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     view.before = null; // the layer ahead of the last change: where the bar ended remains to be seen
 
     function current() {
-      const [layer, { scale }] = [play.layerOf(view), view.state];
-      const same = ["weights", "m", "mask"].every(key => studied[key] === layer[key]) && studied.scale === scale;
-      if (!same) studied = { ...study(layer, scale), scale };
+      const layer = play.layerOf(view);
+      const { state } = view;
+      if (studied.state !== state) studied = { ...study(layer, state.scale), state };
       return studied;
     }
 
@@ -94,12 +94,15 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     function select(edge) {
       if (edge === undefined || edge === NONE) return;
       view.before = null;
+      lit = NONE;
       view.set({ edge }, chosen(current(), edge));
     }
-    function change(edge, weight, from) {
+    function change(edge, value, from) {
       view.before = from;
-      const w = from.weights.map((old, e) => (e === edge ? weight : old));
-      view.set({ w, edge, scale: Math.max(view.state.scale, Math.abs(weight)) });
+      lit = NONE;
+      weight.value = value;
+      const w = from.weights.map((old, e) => (e === edge ? value : old));
+      view.set({ w, edge, scale: Math.max(view.state.scale, Math.abs(value)) });
       view.say(happened(from, current(), edge));
     }
     const top = () => current().unit || 1;
@@ -114,8 +117,8 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const end = { Home: 0, End: top() }[event.key];
       if (by || end !== undefined) resize(edge, by ? size + by * step() : end);
       else if (/^[-\d.]$/.test(event.key)) {
-        fields[2].value = event.key;
-        fields[2].focus();
+        weight.value = event.key;
+        weight.focus();
       } else return;
       event.preventDefault();
     }
@@ -149,7 +152,10 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
     const fields = [0, 1, 2].map(k => html("input", {
       autocomplete: "off", style: "width: 3.6rem", inputmode: k < 2 && "numeric",
-      keydown: event => event.key === "Enter" && (k < 2 ? pick() : type()),
+      keydown(event) {
+        if (event.key === "Enter") (k < 2 ? pick : type)();
+        else if (k === 2 && /^(Arrow|Page)(Up|Down)$/.test(event.key)) press(event, view.state.edge);
+      },
       change: () => k < 2 && x.value && y.value && pick(),
     }));
     const [x, y, weight] = fields;
@@ -179,7 +185,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
           const { weights, m, n } = play.parseMatrix(text);
           const w = Array.from(weights);
           view.before = null;
-          view.set({ w, m, own: true, scale: Math.max(...w.map(Math.abs)), edge: NONE, t: 0 },
+          view.set({ w, m, own: true, scale: Math.max(...w.map(Math.abs)), edge: NONE },
             `A ${m} × ${n} layer. Its tree has ${m + n - 1} of the ${m * n} weights.`);
         } catch (error) {
           view.fail(`The matrix was not taken: ${error.message}.`);
@@ -216,16 +222,16 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         return path;
       };
       const halo = line("ink", 16, { "stroke-opacity": 0.16, "stroke-linecap": "round" });
-      const box = { left: 34, top: 18, width: side - 68, height: wide ? 264 : 214 };
+      const box = { left: 34, top: 18, width: side - 68, height: wide ? 246 : 210 };
       const picture = (layer.weights.length <= LABELLED ? graph : matrix)(layer, box);
       const left = wide ? side + 34 : 26;
-      const origin = wide ? 20 : 276;
+      const origin = wide ? 20 : 270;
       const [above, below, bars] = [svg("g"), svg("g"), svg("g")];
       drawing.append(above, below, bars);
       const plot = { left, width: width - left - 26, x: [0, 1] };
       const { x } = play.axes(above, { ...plot, top: origin, height: BARS, y: [0, 1], xticks: [], yticks: [],
         ylabel: "barcode" });
-      const { y } = play.axes(below, { ...plot, top: origin + 150, height: 96, y: [0, m + n], ylabel: "components",
+      const { y } = play.axes(below, { ...plot, top: origin + 138, height: 90, y: [0, m + n], ylabel: "components",
         yticks: play.ticks(0, m + n).filter(Number.isInteger), xlabel: "distance 1 − |w| / scale" });
       const betti = line("tree", 2);
       const slide = line("ink", 1, { "stroke-dasharray": "2 3" });
@@ -234,16 +240,13 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const dot = svg("circle", { r: 4.5, fill: color("ink") });
       const [name, count] = [svg("text"), svg("text")].map(text => update(text, { "text-anchor": "middle" }));
       const area = { x: left - 8, width: plot.width + 30, fill: "transparent" };
-      drawing.append(dot, name, count,
-        svg("rect", { ...area, y: origin, height: BARS, ...linked((_, y) => {
-          const { forest, components } = current();
-          return forest[Math.floor((1 - (y - origin) / BARS) * (forest.length + components))];
-        }) }),
-        svg("rect", { ...area, y: origin + 150, height: 96, ...linked(at => {
-          const far = current().distances.map(d => Math.abs(x(d) - at));
-          return current().forest[far.indexOf(Math.min(...far))];
-        }) }));
-      drawing.fit(width, origin + 290);
+      drawing.append(dot, name, count, svg("rect", { ...area, y: origin, height: 228, ...linked((across, down) => {
+        const { forest, components, distances } = current(); // a bar, or the nearest step of the curve
+        const far = distances.map(d => Math.abs(x(d) - across));
+        const bar = Math.floor((1 - (down - origin) / BARS) * (forest.length + components));
+        return forest[bar < 0 ? far.indexOf(Math.min(...far)) : bar];
+      }) }));
+      drawing.fit(width, origin + 270);
       return { width, layer, picture, x, y, origin, halo, bars, betti, slide, here, now, dot, name, count };
     }
     const graph = (layer, box) => play.labelled(drawing, layer, box, edge => ({
@@ -279,9 +282,8 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
     function draw(_, changed = {}) {
       const layer = current();
-      const { state } = view; // without a layer in it, it is the last one that had
+      const { forest, tree, distances, components: never, m, n, size, state } = layer;
       const { t } = state;
-      const { forest, tree, distances, components: never, m, n, size } = layer;
       const { layer: old } = laid;
       if (!old || laid.width !== view.width || old.m !== m || old.n !== n || old.mask !== layer.mask) {
         laid = lay(layer, view.width);
@@ -320,18 +322,18 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       path("slide", moved === undefined ? "" : `M${end} ${row}H${x(1 - before.size(moved))}m0 -7v14`);
       path("betti", `M${x(0)} ${laid.y(m + n)}` +
         distances.map((d, k) => `H${x(d)}V${laid.y(m + n - k - 1)}`).join("") + `H${x(1.04)}`);
-      path("here", edge === NONE ? "" : `M${end} ${origin}v${BARS}m0 34v96`);
+      path("here", edge === NONE ? "" : `M${end} ${origin}v${BARS}m0 34v90`);
       update(laid.here, { stroke: color(inside ? "tree" : "kept") });
-      update(laid.name, { text: edge === NONE ? "" : edgeName(layer, edge), x: end || 0, y: origin + 131 });
+      update(laid.name, { text: edge === NONE ? "" : edgeName(layer, edge), x: end || 0, y: origin + BARS + 15 });
       const [now, pieces] = [x(1 - t), components(layer, t)];
-      path("now", `M${now} ${origin - 4}v250`);
+      path("now", `M${now} ${origin - 4}v232`);
       update(laid.dot, { cx: now, cy: laid.y(pieces) });
       update(laid.count, { text: `β₀ = ${pieces}`, x: Math.max(now, x(0) + 20), y: laid.y(pieces) - 9 });
 
       const own = exists(layer, state.edge) ? state.edge : NONE;
       const values = own === NONE ? ["", "", ""] : [own % n, Math.floor(own / n), layer.weights[own]];
       fields.forEach((field, k) => document.activeElement !== field && (field.value = values[k]));
-      if ("w" in changed && "t" in changed) { // at the start, and when an address was opened
+      if ("w" in changed && "t" in changed) { // at the start, and where an address was opened
         view.say(own === NONE ? "Drag the weight of an edge, to the right to make it heavier." : chosen(layer, own));
       }
     }

@@ -67,7 +67,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       drawing.replaceChildren();
       const wide = width >= 560;
       const side = wide ? width * 0.44 : width;
-      const graph = play.labelled(drawing, layer, { left: 34, top: 18, width: side - 68, height: 180 }, edge => ({
+      const graph = play.labelled(drawing, layer, { left: 34, top: 18, width: side - 68, height: 172 }, edge => ({
         role: "switch", tabindex: 0, "aria-label": `${edgeName(layer, edge)}, ${shown(layer.weights[edge])}`,
         style: "cursor: pointer", click: () => toggle(edge),
         keydown(event) {
@@ -81,19 +81,19 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const plots = [svg("g"), svg("g"), svg("g")];
       drawing.append(...plots);
       const { x } = play.axes(plots[0], {
-        left, top, width: width - left - 26, height: 116, x: [0, 1], y: [0, 1], yticks: [],
+        left, top, width: width - left - 26, height: 104, x: [0, 1], y: [0, 1], yticks: [],
         xlabel: "distance 1 − |w| / scale", ylabel: "barcode of the mask, over that of the layer",
       });
       const badges = [0, 1, 2].map(k => {
-        const box = svg("rect", { width: 102, height: 26, rx: 13, fill: "none" });
+        const box = svg("rect", { width: 102, height: 26, rx: 13, fill: "none", "stroke-width": 2 });
         const text = svg("text", { x: 51, y: 17, "text-anchor": "middle" });
-        drawing.append(svg("g", { transform: `translate(${left - 20 + k * 106} ${top + 162})` }, box, text));
+        drawing.append(svg("g", { transform: `translate(${left - 20 + k * 106} ${top + 150})` }, box, text));
         return { box, text };
       });
 
       const size = masks.length > 64 ? 26 : 40;
       const columns = Math.floor(width / size);
-      const start = top + 204;
+      const start = top + 190;
       const spread = (count, k) => (count === 1 ? size / 2 : 8 + (k / (count - 1)) * (size - 20));
       const line = edge => `M8 ${spread(n, edge % n)}L${size - 12} ${spread(m, Math.floor(edge / n))}`;
       const small = masks.map(({ bits, mask, kept, connected, preserving }, k) => {
@@ -144,15 +144,14 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         laid.graph.show(edge, look, false, shown(layer.weights[edge]), { "aria-checked": on });
       }
       const distances = of => Array.from(of, value => 1 - (value / full.values[0] || 0));
-      const box = { x: laid.x, top: laid.top, height: 116 };
+      const box = { x: laid.x, top: laid.top, height: 104 };
       const inks = ["pruned", "pruned"];
       play.bars(laid.plots[1], distances(full.values), full.components, { ...box, thick: 16, inks });
       play.bars(laid.plots[2], distances(values), components, { ...box, thick: 7 });
       const badge = (k, yes, words, otherwise) => {
         const { box, text } = laid.badges[k];
         update(text, { text: yes ? `✓ ${words}` : `✗ ${otherwise}` });
-        update(box, { style: `stroke: ${color(yes ? "bound" : "absent")}`, "stroke-width": yes ? 2 : 1,
-          "stroke-dasharray": yes ? null : "3 3" });
+        update(box, { stroke: color(yes ? "bound" : "absent"), "stroke-dasharray": !yes && "3 3" });
       };
       badge(0, connected, "connected", "in pieces");
       badge(1, preserving, "H0 preserved", "H0 changed");
