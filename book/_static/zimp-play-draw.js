@@ -264,7 +264,9 @@ zimpPlay.data = zimpPlay.data || {};
           const happened = this.changes;
           this.frame = this.changes = null;
           this.refresh(happened);
-          if (onPage()) address(this.address());
+          if (!onPage()) return;
+          clearTimeout(this.writing); // later, and once for many changes: a long address takes longer than a frame
+          this.writing = setTimeout(() => address(this.address()), 30);
         });
       }
     }
