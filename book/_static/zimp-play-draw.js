@@ -265,8 +265,9 @@ zimpPlay.data = zimpPlay.data || {};
           this.frame = this.changes = null;
           this.refresh(happened);
           if (!onPage()) return;
-          clearTimeout(this.writing); // later, and once for many changes: a long address takes longer than a frame
-          this.writing = setTimeout(() => address(this.address()), 30);
+          clearTimeout(this.writing); // a long address takes longer than a frame, so it waits until changes come to rest
+          if (this.root.dataset.state.length < 2000) address(this.address());
+          else this.writing = setTimeout(() => address(this.address()), 200);
         });
       }
     }

@@ -141,7 +141,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       for (const edge of layer.edges) {
         const on = mask[edge] === 1;
         const look = on ? (trees.has(edge) ? "tree" : "kept") : "absent";
-        laid.graph.show(edge, look, false, shown(layer.weights[edge]), { "aria-checked": on });
+        laid.graph.show(edge, look, false, shown(layer.weights[edge]), { "aria-checked": `${on}` });
       }
       const distances = of => Array.from(of, value => 1 - (value / full.values[0] || 0));
       const box = { x: laid.x, top: laid.top, height: 104 };

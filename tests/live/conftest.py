@@ -37,8 +37,8 @@ class Alive:
 
     @property
     def address(self) -> str:
-        """The end of the page's address, from the # on; it is written when changes come to rest."""
-        self.page.wait_for_timeout(3 * FRAME)
+        """The end of the page's address, from the # on."""
+        self.page.wait_for_timeout(FRAME)
         return self.page.evaluate("location.hash")
 
 

@@ -43,8 +43,11 @@ def test_nineteen_are_connected_and_four_preserve_h0_by_mouse(masks):
         assert view.view.locator('[role=option][opacity="1"]').count() == sum(each[kind] for each in known.values())
     assert view.address == "#masks?show=tree"
 
-    view.view.get_by_role("switch", name="x₁–y₂, 0.3").click()
+    edge = view.view.get_by_role("switch", name="x₁–y₂, 0.3")
+    assert edge.get_attribute("aria-checked") == "true"
+    edge.click()
     assert view.state["mask"] == "111110" and view.address == "#masks?mask=111110&show=tree"
+    assert edge.get_attribute("aria-checked") == "false"
     assert view.sentence == (
         "Weights kept: 5 of 6. The layer is connected, but H0 has changed. Tree edges that are lost: x₁–y₂."
     )
