@@ -134,8 +134,10 @@ zimpPlay.parts.checkpoint = function (play) {
 
   const readTensor = (file, tensor) => readRows(file, tensor, 0, sidesOf(tensor)[0]);
 
-  // What zimp.report says of a layer, from two passes over its rows: the tree, the safe density, and, since files have
-  // zeros where weights were pruned, the components of what is not zero. Yields the share that is done.
+  // What zimp.report says of a layer, from two passes over its rows: the tree; of each of its edges the rank, which is
+  // how many weights come no later in the order, so that magnitude pruning keeps the edge if it keeps so many; the safe
+  // density; and, since files have zeros where weights were pruned, the components of what is not zero. Yields the
+  // share that is done.
   play.jobs.layer = async function* ({ file, tensor }) {
     const [m, n] = sidesOf(tensor);
     if (tensor.shape.length < 2 || m * n === 0) {
@@ -150,27 +152,44 @@ zimpPlay.parts.checkpoint = function (play) {
       yield Math.min(m, first + height) / (2 * m);
     }
     const { edges, magnitudes } = tree;
-    const [last, lightest] = [edges[edges.length - 1], magnitudes[edges.length - 1]];
-    let [safe, kept] = [0, 0];
+    const ranks = new Float64Array(edges.length); // first, how many weights come between an edge and the one before it
+    let kept = 0;
     for (let first = 0; first < m; first += height) {
       const weights = await readRows(file, tensor, first, Math.min(m, first + height));
       for (let k = 0; k < weights.length; k += 1) {
         const magnitude = Math.abs(weights[k]);
-        if (magnitude > lightest || (magnitude === lightest && first * n + k <= last)) safe += 1;
-        if (magnitude) kept += 1;
+        if (magnitude > 0) kept += 1;
+        if (magnitude >= magnitudes[edges.length - 1]) {
+          const next = place(tree, magnitude, first * n + k);
+          if (next < edges.length) ranks[next] += 1;
+        }
       }
       yield 0.5 + Math.min(m, first + height) / (2 * m);
     }
+    for (let k = 1; k < edges.length; k += 1) ranks[k] += ranks[k - 1];
     return {
       m,
       n,
       rows: Int32Array.from(edges, (edge) => Math.floor(edge / n)),
       cols: Int32Array.from(edges, (edge) => edge % n),
       values: Float64Array.from(magnitudes),
-      safeDensity: safe / (m * n),
+      ranks,
+      safeDensity: ranks[edges.length - 1] / (m * n),
       kept,
       components: m + n - magnitudes.filter(Boolean).length,
     };
+  };
+
+  // How many edges of the tree come before a weight in the order: a binary search.
+  const place = ({ edges, magnitudes }, magnitude, edge) => {
+    let [low, high] = [0, edges.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const before = magnitudes[middle] > magnitude || (magnitudes[middle] === magnitude && edges[middle] < edge);
+      if (before) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   };
 
   // The tree once more rows are there. An edge of theirs that is not the heaviest of its row closes a cycle with that
