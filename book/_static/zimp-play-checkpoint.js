@@ -13,7 +13,7 @@ zimpPlay.parts.checkpoint = function (play) {
 
   // The header: eight bytes that say how long it is, and JSON
 
-  const readHeader = async (file) => {
+  const readHeader = async file => {
     const start = new DataView(await bytesOf(file, 0, 16));
     if (start.byteLength < 9 || start.getUint8(8) !== 123) throw otherKind(new Uint8Array(start.buffer)); // 123 is {
     const length = Number(start.getBigUint64(0, true));
@@ -29,9 +29,9 @@ zimpPlay.parts.checkpoint = function (play) {
     return { tensors: tensors.sort((one, other) => natural(one.name, other.name)) };
   };
 
-  const damaged = (what) => new Error(`${what}; the file is damaged, or no safetensors file`);
+  const damaged = what => new Error(`${what}; the file is damaged, or no safetensors file`);
 
-  const otherKind = (start) => {
+  const otherKind = start => {
     const text = String.fromCharCode(...start);
     const kinds = [
       [/^PK/, `is a zip, as torch.save writes it; choose a .safetensors file: ${SAVE}`],
@@ -43,7 +43,7 @@ zimpPlay.parts.checkpoint = function (play) {
     return new Error(`the file ${kinds.find(([begins]) => begins.test(text))[1]}`);
   };
 
-  const parse = (bytes) => {
+  const parse = bytes => {
     try {
       return { ...JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)) };
     } catch {
@@ -51,9 +51,9 @@ zimpPlay.parts.checkpoint = function (play) {
     }
   };
 
-  const product = (sizes) => sizes.reduce((total, size) => total * size, 1);
+  const product = sizes => sizes.reduce((total, size) => total * size, 1);
 
-  const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
+  const isCount = value => Number.isSafeInteger(value) && value >= 0;
 
   // A tensor as the header has it; `begin` and `end` are places in the file.
   const described = (name, entry, base) => {
@@ -63,7 +63,7 @@ zimpPlay.parts.checkpoint = function (play) {
     if (!letters || !arrays || ![...shape, ...places].every(isCount)) {
       throw damaged(`the header does not say what ${name} is`);
     }
-    const [begin, end] = places.map((place) => base + place);
+    const [begin, end] = places.map(place => base + place);
     if (8 * (end - begin) !== product(shape) * Number(bits || 8)) {
       throw damaged(`${name} has ${end - begin} bytes, which does not fit ${dtype} of shape ${shape.join("x")}`);
     }
@@ -85,7 +85,7 @@ zimpPlay.parts.checkpoint = function (play) {
 
   // Sorts layer.10 after layer.9.
   const natural = (one, other) => {
-    const [a, b] = [one, other].map((name) => name.split(/(\d+)/));
+    const [a, b] = [one, other].map(name => name.split(/(\d+)/));
     const differs = a.findIndex((part, k) => part !== b[k]);
     if (differs < 0 || b[differs] === undefined) return a.length - b.length;
     if (differs % 2) return a[differs] - b[differs];
@@ -95,7 +95,7 @@ zimpPlay.parts.checkpoint = function (play) {
   // Weights
 
   // Floats of 16 bits, looked up in a table of them all: a sign, an exponent, and so many bits of a fraction.
-  const halves = (fractionBits) => (bytes) => {
+  const halves = fractionBits => bytes => {
     const [one, top] = [2 ** fractionBits, 2 ** (15 - fractionBits) - 1];
     const values = Float32Array.from({ length: 2 ** 16 }, (_, bits) => {
       const [exponent, fraction] = [(bits >> fractionBits) & top, (bits % one) / one];
@@ -111,8 +111,8 @@ zimpPlay.parts.checkpoint = function (play) {
   };
 
   const decoders = {
-    float64: (bytes) => new Float64Array(bytes),
-    float32: (bytes) => new Float32Array(bytes),
+    float64: bytes => new Float64Array(bytes),
+    float32: bytes => new Float32Array(bytes),
     bfloat16: halves(7),
     float16: halves(10),
   };
@@ -170,8 +170,8 @@ zimpPlay.parts.checkpoint = function (play) {
     return {
       m,
       n,
-      rows: Int32Array.from(edges, (edge) => Math.floor(edge / n)),
-      cols: Int32Array.from(edges, (edge) => edge % n),
+      rows: Int32Array.from(edges, edge => Math.floor(edge / n)),
+      cols: Int32Array.from(edges, edge => edge % n),
       values: Float64Array.from(magnitudes),
       ranks,
       safeDensity: ranks[edges.length - 1] / (m * n),
@@ -198,8 +198,8 @@ zimpPlay.parts.checkpoint = function (play) {
   const grown = (tree, weights, first, m, n) => {
     const path = lightestBetweenInputs(tree, n);
     const order = Array.from(tree.edges.keys()).sort((one, other) => tree.edges[one] - tree.edges[other]);
-    const edges = order.map((k) => tree.edges[k]);
-    const magnitudes = order.map((k) => tree.magnitudes[k]);
+    const edges = order.map(k => tree.edges[k]);
+    const magnitudes = order.map(k => tree.magnitudes[k]);
     for (let start = 0; start < weights.length; start += n) {
       let heaviest = start;
       for (let k = start + 1; k < start + n; k += 1) {
@@ -214,7 +214,7 @@ zimpPlay.parts.checkpoint = function (play) {
       }
     }
     const taken = play.kruskal(edges, play.heaviestFirst(Float64Array.from(magnitudes)), m, n);
-    return { edges: taken.map((k) => edges[k]), magnitudes: taken.map((k) => magnitudes[k]) };
+    return { edges: taken.map(k => edges[k]), magnitudes: taken.map(k => magnitudes[k]) };
   };
 
   // The lightest edge on any path between two inputs; no such path goes through an output with one edge. Less than any
@@ -222,7 +222,7 @@ zimpPlay.parts.checkpoint = function (play) {
   const lightestBetweenInputs = ({ edges, magnitudes }, n) => {
     if (!edges.length) return -1;
     const counts = new Map();
-    const outputs = edges.map((edge) => Math.floor(edge / n));
+    const outputs = edges.map(edge => Math.floor(edge / n));
     for (const output of outputs) counts.set(output, (counts.get(output) || 0) + 1);
     const inner = magnitudes.filter((_, k) => counts.get(outputs[k]) > 1);
     return inner.length ? inner[inner.length - 1] : Infinity;
