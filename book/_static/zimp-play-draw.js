@@ -265,7 +265,7 @@ zimpPlay.data = zimpPlay.data || {};
           this.frame = this.changes = null;
           this.refresh(happened);
           if (!onPage()) return;
-          clearTimeout(this.writing); // a long address takes longer than a frame, so it waits until changes come to rest
+          clearTimeout(this.writing); // a long address takes longer than a frame, so it waits until changes rest
           if (this.root.dataset.state.length < 2000) address(this.address());
           else this.writing = setTimeout(() => address(this.address()), 200);
         });

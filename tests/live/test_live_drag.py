@@ -200,7 +200,8 @@ def test_whatever_is_typed_or_pasted_gets_a_sentence_and_the_last_layer_stays(dr
     y.press("Enter")
     weight.fill("7,5")
     weight.press("Enter")
-    assert view.state["w"] == [1, 7.5, 3, 4] and view.sentence == "x₁–y₀ is now the heaviest edge, and the scale of all bars."
+    assert view.state["w"] == [1, 7.5, 3, 4]
+    assert view.sentence == "x₁–y₀ is now the heaviest edge, and the scale of all bars."
     assert view.problems == []
 
 
