@@ -21,7 +21,8 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     Borůvka: edge => -edge,
   };
   const TIES_SAID =
-    "Among equal weights, Kruskal takes the first by rows, Prim the first by columns, and Borůvka the last by rows.";
+    "Of equal weights, Kruskal takes the first by rows, Prim the first by columns, and Borůvka the last by rows.";
+  const END = 999; // no race of 144 weights has as many lines
   const LINES_A_SECOND = { slow: 1, medium: 2.5, fast: 6 };
 
   // The given layer first, then random ones of its size, in which no two weights are equal.
@@ -62,7 +63,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     return run;
   }
 
-  function sorted(run, edges) {  // by merging
+  function sorted(run, edges) { // by merging
     if (edges.length < 2) return edges;
     const half = edges.length >> 1;
     const [left, right, merged] = [sorted(run, edges.slice(0, half)), sorted(run, edges.slice(half)), []];
@@ -91,7 +92,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     Prim(run, layer, words, name, start) {
       // Where the layer is in pieces, there is a tree in each.
       for (const neuron of [start, ...run.piece.keys()]) {
-        if (run.of(run.piece[neuron]).length > 1 || !run.leaving(neuron).length) continue;
+        if (run.of(run.piece[neuron]).length > 1 || !run.leaving(run.piece[neuron]).length) continue;
         run.ran(0, `Starts at ${name(neuron)}.`, { at: [neuron] });
         for (let leaving; (leaving = run.leaving(run.piece[neuron])).length; ) {
           const edge = run.heaviest(leaving);
@@ -134,7 +135,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       return letter + String(index).replace(/\d/g, digit => "₀₁₂₃₄₅₆₇₈₉"[digit]);
     };
 
-    let race = { traces: [[0]] };  // the layer, the traces, and what they were made for
+    let race = { traces: [[0]] }; // the layer, the traces, and what they were made for
     let timer = null;
     const last = () => Math.max(...race.traces.map(trace => trace.length)) - 1;
     const now = () => Math.min(view.state.step, last());
@@ -145,14 +146,12 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     };
     const go = to => {
       halt();
-      const step = Math.max(0, Math.min(last(), to));
-      view.set({ step }, sentence(step));
+      view.set({ step: Math.max(0, Math.min(last(), to)) });
     };
     const tick = () => {
       timer = setTimeout(() => {
-        const step = now() + 1;
-        if (step >= last()) return go(step);
-        view.set({ step });
+        if (now() + 1 >= last()) return go(last());
+        view.set({ step: now() + 1 });
         tick();
       }, 1000 / LINES_A_SECOND[view.state.speed]);
     };
@@ -169,25 +168,26 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     view.button({ label: "Back", press: () => go(now() - 1) });
     view.button({ label: "Forward", press: () => go(now() + 1) });
     const time = view.slider({
-      key: "step", label: "lines run", min: 0, max: 999, format: step => `${Math.min(step, last())} of ${last()}`,
-      sentence: ({ step }) => (halt(), sentence(step)),
+      key: "step", label: "lines run", min: 0, max: END, format: step => `${Math.min(step, last())} of ${last()}`,
+      sentence: halt,
     });
     view.choice({ key: "speed", label: "speed", options: { slow: "slow", medium: "medium", fast: "fast" } });
-    view.choice({
-      key: "weights", label: "weights", options: { exact: "as they are", rounded: "rounded, with ties" },
-      sentence: ({ weights }) => (halt(), weights === "rounded" ? TIES_SAID : "The weights are as they were."),
-    });
+    // Another layer: whoever is at the end of the race stays there.
+    const change = () => {
+      halt();
+      if (now() === last()) view.set({ step: END });
+    };
+    const options = { exact: "as they are", rounded: "rounded, with ties" };
+    view.choice({ key: "weights", label: "weights", options, sentence: change });
     view.button({
       label: "New weights",
       press() {
         halt();
-        view.set({ step: 0, seed: (view.state.seed + 1) % 10000 }, "New random weights. The race begins again.");
+        view.set({ step: 0, seed: (view.state.seed + 1) % 10000 });
       },
     });
-    view.slider({
-      key: "start", label: "Prim starts at", min: 0, max: m + n - 1, format: name,
-      sentence: ({ start }) => (halt(), `Prim starts at ${name(start)}.`),
-    });
+    view.slider({ key: "start", label: "Prim starts at", min: 0, max: m + n - 1, format: name, sentence: change });
+    view.halt = halt;
 
     // Three panels: graph, code, what happened, what was taken, deaths.
     const grid = html("div", {
@@ -211,18 +211,16 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     });
 
     const ended = (trace, step) => step >= trace.length - 1;
-    function sentence(step) {
-      if (!step) return "Press Play, or go line by line.";
-      const each = race.traces.map((trace, k) => {
-        const said = ended(trace, step) ? `done after ${trace.length - 1} lines.` : trace[step].said;
-        return `${panels[k].algorithm}: ${said}`;
-      });
+    function sentence({ step, weights }) {
+      if (!step) return `Press Play, or go line by line.${weights === "rounded" ? ` ${TIES_SAID}` : ""}`;
+      const each = race.traces.map((trace, k) =>
+        `${panels[k].algorithm}: ${ended(trace, step) ? `done after ${trace.length - 1} lines.` : trace[step].said}`);
       if (step < last()) return each.join(" ");
       const [kruskal, ...others] = race.traces.map(trace => trace.at(-1).taken);
       const [prim, boruvka] = others.map(tree => tree.filter(edge => !kruskal.includes(edge)).length);
       if (prim + boruvka === 0) return `Other orders, same tree. ${each.join(" ")}`;
-      return `Other edges, same deaths. Of Kruskal's ${kruskal.length} edges Prim replaces ${prim}, and Borůvka ` +
-        `${boruvka}; edges that are not in all three trees are dotted. ${TIES_SAID}`;
+      return `Other edges, same deaths. Of Kruskal's ${kruskal.length} edges, Prim replaces ${prim} and Borůvka ` +
+        `${boruvka}: those that are not in all three trees are dotted. ${TIES_SAID}`;
     }
 
     function runAll({ seed, weights, start }, made) {
@@ -297,19 +295,20 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         if (panel.width !== width) lay(panel, width);
         paint(panel, race.traces[k], state.step, over);
       });
-      if (!view.sentence.textContent) view.say(sentence(state.step)); // at the start
+      if (!timer) view.say(sentence(state));
     };
   }
 
   play.register("race", {
     title: "The race",
     state: {
-      step: { value: 0, read: play.whole(0, 999) },  // beyond the end is the end
-      seed: { value: 0, read: play.whole(0, 9999) },  // 0: the given weights
+      step: { value: 0, read: play.whole(0, END) }, // lines that have run; beyond the end of the race is its end
+      seed: { value: 0, read: play.whole(0, 9999) }, // 0: the given weights
       weights: { value: "exact", read: play.oneOf(["exact", "rounded"]) },
       start: { value: 0, read: play.whole(0, 144) },
       speed: { value: "medium", read: play.oneOf(["slow", "medium", "fast"]) },
     },
+    reset: view => view.halt(),
     build,
   });
 })(zimpPlay);
