@@ -20,9 +20,14 @@ def race(alive):
     return partial(alive, shown)
 
 
+def drawn(view):
+    """Wait until what was asked for is on the screen, however busy the machine is."""
+    view.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def taken(view):
     """The edges that each has taken, in its order."""
-    view.page.wait_for_timeout(60)
+    drawn(view)
     panels = view.view.locator("section")
     assert panels.evaluate_all("all => all.map(panel => panel.getAttribute('aria-label'))") == RUNNERS
     texts = panels.evaluate_all("all => all.map(panel => panel.dataset.taken)")
@@ -31,6 +36,7 @@ def taken(view):
 
 def lit(view):
     """The line of code that runs in each."""
+    drawn(view)
     lines = "all => all.map(panel => [...panel.querySelectorAll('div > div')].find(line => line.style.background))"
     return view.view.locator("section").evaluate_all(f"all => ({lines})(all).map(line => line && line.textContent)")
 
@@ -58,8 +64,8 @@ def test_other_orders_find_the_tree_of_zimp_and_with_ties_its_deaths(race):
     differ = 0
     for seed in range(1, 13):
         for start in ("0", str(3 + seed % 6)):
-            drawn = f"zimpPlay.random({seed}).shuffle(Array.from({{ length: 20 }}, (_, k) => (k + 1) / 20))"
-            layer = np.reshape(view.page.evaluate(drawn), (4, 5))
+            order = f"zimpPlay.random({seed}).shuffle(Array.from({{ length: 20 }}, (_, k) => (k + 1) / 20))"
+            layer = np.reshape(view.page.evaluate(order), (4, 5))
             view.page.evaluate(f"location.hash = '#race?step=999&seed={seed}&start={start}'")
             agree(layer, None, taken(view))
         view.page.evaluate(f"location.hash = '#race?step=999&seed={seed}&weights=rounded'")
