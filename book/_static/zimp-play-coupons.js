@@ -95,10 +95,10 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       graph = play.graph(picture, { m, n, left: 30, top: 10, width: across - 60, height: height - 20, names });
       for (const { circle } of [...graph.inputs, ...graph.outputs]) update(circle, { r: names ? 6 : 3.5 });
 
-      const from = range(m + n - 1, m * n).find(k => connected(k, m, n) > 0.0005);
+      const from = m + n - 1;
       const to = range(from, m * n).find(k => connected(k, m, n) > 0.9999) || m * n;
-      step = Math.ceil((to + 1 - from) / 20);
-      bins = range(0, Math.ceil((to + 1 - from) / step)).map(k => from + k * step);
+      step = Math.ceil((to - from) / 20);
+      bins = range(0, Math.floor((to - from) / step) + 1).map(k => from + k * step);
       const expected = bins.map(k => LAYERS * (connected(k + step - 1, m, n) - connected(k - 1, m, n)));
       const most = 1.4 * Math.max(...expected);
       axes = play.axes(drawing, {
@@ -177,11 +177,10 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     };
   }
 
-  // k cells in a block with the smallest forest, the most square one.
+  // k cells in the block that attains the square-root law: a square, or what of one fits into the matrix.
   function block(k, m, n) {
-    const law = play.retentionBound(k, m, n);
-    const fits = range(1, m + 1).filter(a => a * n >= k && a + Math.ceil(k / a) - 1 === law);
-    const b = Math.ceil(k / fits[fits.length >> 1]);
+    const a = Math.min(m, Math.max(Math.floor(Math.sqrt(k)), Math.ceil(k / n)));
+    const b = Math.ceil(k / a);
     return range(0, k).map(cell => Math.floor(cell / b) * n + (cell % b));
   }
 
@@ -224,6 +223,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       update(ring, { x: at(cell % n), y: at(Math.floor(cell / n)) });
     };
     const lift = () => (brush = null);
+    const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
     update(ring, { style: `fill: none; stroke: ${color("ink")}; pointer-events: none`, "stroke-width": 3 });
     update(matrix, {
       tabindex: 0, role: "application", style: "touch-action: none; cursor: crosshair",
@@ -247,16 +247,14 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       pointercancel: lift,
       keydown(event) {
         const now = told(view.state);
-        const [row, col] = [Math.floor(cursor / now.n), cursor % now.n];
-        const kept = (k, count) => Math.min(count - 1, Math.max(0, k));
-        const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-        if (steps[event.key]) {
-          const [y, x] = [kept(row + steps[event.key][0], now.m), kept(col + steps[event.key][1], now.n)];
-          move(y * now.n + x, now);
-          view.say(`${name("y", y)}, ${name("x", x)}: ${now.painted.has(cursor) ? "painted" : "empty"}.`);
-        } else if (event.key === " ") paint(cursor, !now.painted.has(cursor));
-        else return;
+        const step = STEPS[event.key];
+        if (!step && event.key !== " ") return;
         event.preventDefault();
+        if (!step) return paint(cursor, !now.painted.has(cursor));
+        const [y, x] = [Math.floor(cursor / now.n) + step[0], (cursor % now.n) + step[1]];
+        if (y < 0 || y === now.m || x < 0 || x === now.n) return;
+        move(y * now.n + x, now);
+        view.say(`${name("y", y)}, ${name("x", x)}: ${now.painted.has(cursor) ? "painted" : "empty"}.`);
       },
     });
     ring.style.display = "none";
@@ -344,7 +342,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         sentence: () => void view.set({ layers: 0, k: 0, cells: [] }),
       }));
       for (const slider of [...sides, view.controls.querySelector("input[type=range]")]) {
-        slider.style.minWidth = "4rem"; // three stand side by side
+        slider.style.cssText = "width: 4rem; min-width: 4rem"; // three stand side by side
         slider.parentNode.style.flexBasis = "11rem";
       }
       return function draw(state) {
