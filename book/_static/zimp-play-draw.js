@@ -327,9 +327,9 @@ zimpPlay.data = zimpPlay.data || {};
         }
         read[key] = value;
       }
+      if (!draw) return void (this.state = { ...this.start, ...read });
       this.root.scrollIntoView();
-      if (draw) this.set({ ...this.start, ...read });
-      else this.state = { ...this.start, ...read };
+      this.set({ ...this.start, ...read });
     }
 
     copy() {
@@ -447,6 +447,7 @@ zimpPlay.data = zimpPlay.data || {};
     for (const root of document.querySelectorAll(`.zimp-live[data-zimp-view="${name}"]:not([data-state])`)) {
       const view = new View(root, name, definition);
       if (root.previousElementSibling) root.previousElementSibling.classList.add("zimp-replaced");
+      if (onPage() && location.hash.slice(1).split("?")[0] === name) root.scrollIntoView(); // now that it is shown
       window.addEventListener("hashchange", () => view.read());
     }
   }
