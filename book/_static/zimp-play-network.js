@@ -170,7 +170,8 @@ zimpPlay.parts.network(zimpPlay);
 
       const show = (control, shown) => (control.style.display = shown ? "" : "none");
       const only = (control, ...kinds) => view.bound.push(({ of }) => show(control, kinds.includes(of)));
-      const named = (words, control) => html("label", { class: "zimp-live-field" }, html("span", {}, words), control);
+      const named = (words, control) =>
+        html("label", { class: "zimp-live-field", style: "max-width: 100%" }, html("span", {}, words), control);
       const option = (value, words = value) => html("option", { value }, words);
 
       const kinds = { sizes: "sizes", known: "a known one", convolution: "a convolution", file: "a file of yours" };
@@ -231,7 +232,7 @@ zimpPlay.parts.network(zimpPlay);
           }
           stop();
           opened = { file, layers, measured: new Map() };
-          const others = tensors.length - new Set(layers.map(({ tensor }) => tensor)).size;
+          const others = tensors.length - new Set(layers.flatMap(({ tensor, mask }) => [tensor, mask || tensor])).size;
           const left = others ? ` Left out: ${count(others, "tensor")}, such as biases, norms and embeddings.` : "";
           told.textContent = `${file.name}: ${count(layers.length, "layer")}.${left}`;
           const tight = [...layers].sort((a, b) => a.ratio - b.ratio);
@@ -312,13 +313,13 @@ zimpPlay.parts.network(zimpPlay);
 
       function sentenceOf({ of, density }, layers, [{ name, shape, kept, tree, ratio, broken }], average) {
         const lost = layers.filter(layer => layer.broken).length;
-        const tight = `${name} (${by(shape)})`;
+        const tight = of === "known" ? `a layer of ${by(shape)}` : `${name} (${by(shape)})`;
         const hidden = of === "convolution" ? "" : ` The average over the network is ${fold(average)}-fold.`;
         const said = broken
-          ? `${whole(lost)} of ${count(layers.length, "layer")} must be in pieces, whatever the method. The tightest, ` +
-            `${tight}, keeps ${count(kept, "weight")}, and its tree needs ${whole(tree)}.`
+          ? `${whole(lost)} of ${count(layers.length, "layer")} must be in pieces, whatever the method. The ` +
+            `tightest, ${tight}, keeps ${count(kept, "weight")}, and its tree needs ${whole(tree)}.`
           : `every layer can be in one piece. The first to break is ${tight}, beyond ${fold(ratio)}-fold.`;
-        return `At density ${density} ${said}${hidden}`;
+        return `At density ${density}, ${said}${hidden}`;
       }
 
       return function draw(state) {
@@ -359,7 +360,8 @@ zimpPlay.parts.network(zimpPlay);
           const label = shape && (state.of === "known" || room < 6) ? size : `${short}${shape ? `: ${size}` : ""}`;
           const style = `fill: ${color(!shape ? "ink" : broken ? "tree" : "kept")}`;
           bars.append(svg("rect", { x: 4, y: y + 19, height: 10, width: across(ratio) - 3, style }));
-          front.append(words(label, 10, y + 14), words(`${broken ? "breaks, " : ""}${fold(ratio)}`, width - 4, y + 14, "end"));
+          const value = `${broken ? "breaks, " : ""}${fold(ratio)}`;
+          front.append(words(label, 10, y + 14), words(value, width - 4, y + 14, "end"));
           for (const { safe } of alike.map(name => opened && opened.measured.get(name)).filter(Boolean)) {
             if (state.of !== "file" || !safe) continue;
             const d = `M${across(1 / safe)} ${y + 16}l8 8l-8 8l-8 -8z`;
