@@ -187,9 +187,10 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         if (!shown) return `${what}: ${here}.`;
         const off = shares.map((share, level) => Math.abs(share - measured[level]));
         const worst = off.indexOf(Math.max(...off));
+        const where = `at ${percent(density[worst])} of the weights`;
         return (
-          `Your curve is off by ${mean(off).toFixed(3)} on average. It is off most at ${percent(density[worst])} of the ` +
-          `weights: you drew ${shares[worst].toFixed(2)}, the mean of ten seeds is ${measured[worst].toFixed(2)}.`
+          `Your curve is off by ${mean(off).toFixed(3)} on average. It is off most ${where}: you drew ` +
+          `${shares[worst].toFixed(2)}, and the mean of ten seeds is ${measured[worst].toFixed(2)}.`
         );
       }
 

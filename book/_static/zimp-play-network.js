@@ -199,8 +199,8 @@ zimpPlay.parts.network(zimpPlay);
         only(view.slider({ key, label, min: 1, max }).closest("label"), "convolution");
       }
       only(view.switch({ key: "depthwise", label: "Depthwise: one input each" }).closest("label"), "convolution");
-      const graphs = { matrix: "entries of a patch", channel: "channels" };
-      only(view.choice({ key: "graph", label: "Inputs of a convolution are", options: graphs }), "known", "file");
+      const graphs = { matrix: "matrix", channel: "channels" };
+      only(view.choice({ key: "graph", label: "Graph of a convolution", options: graphs }), "known", "file");
       // A slider of equal factors.
       const [density, output] = [html("input", { type: "range", min: 0, max: 400 }), html("output")];
       density.addEventListener("input", () => view.set({ density: +(10 ** (-density.value / 100)).toPrecision(3) }));
@@ -290,7 +290,7 @@ zimpPlay.parts.network(zimpPlay);
           })),
           known: () => known[state.known].map(([name, shape, groups]) => ({ name, shape, groups, graph })),
           convolution: () => Object.entries(graphs).map(([graph, words]) => ({
-            name: `inputs are ${words}`, shape: [outputs, depthwise ? 1 : inputs, kernel, kernel],
+            name: `the graph of its ${words}`, shape: [outputs, depthwise ? 1 : inputs, kernel, kernel],
             groups: depthwise ? outputs : 1, graph,
           })),
           file: () => (opened ? opened.layers.map(layer => ({ ...layer, graph })) : []),
@@ -313,12 +313,13 @@ zimpPlay.parts.network(zimpPlay);
 
       function sentenceOf({ of, density }, layers, [{ name, shape, kept, tree, ratio, broken }], average) {
         const lost = layers.filter(layer => layer.broken).length;
+        const all = count(layers.length, of === "convolution" ? "graph" : "layer");
         const tight = of === "known" ? `a layer of ${by(shape)}` : `${name} (${by(shape)})`;
         const hidden = of === "convolution" ? "" : ` The average over the network is ${fold(average)}-fold.`;
         const said = broken
-          ? `${whole(lost)} of ${count(layers.length, "layer")} must be in pieces, whatever the method. The ` +
-            `tightest, ${tight}, keeps ${count(kept, "weight")}, and its tree needs ${whole(tree)}.`
-          : `every layer can be in one piece. The first to break is ${tight}, beyond ${fold(ratio)}-fold.`;
+          ? `${whole(lost)} of ${all} must be in pieces, whatever the method. The tightest, ${tight}, keeps ` +
+            `${count(kept, "weight")}, and its tree needs ${whole(tree)}.`
+          : `${whole(layers.length)} of ${all} can be in one piece. The first to break is ${tight}, beyond ${fold(ratio)}-fold.`;
         return `At density ${density}, ${said}${hidden}`;
       }
 

@@ -56,8 +56,8 @@ def test_how_far_off_a_curve_is_is_its_distance_from_the_mean_of_the_seeds(guess
             view.page.evaluate(f"location.hash = '{hash}'")
             assert view.state["curve"] == drawn.tolist() and view.state["method"] == method
             off = abs(drawn / 100 - mean)
-            said = re.match(r"Your curve is off by ([\d.]+) on average. .* at ([\d.]+)% .* drew ([\d.]+), .* is ([\d.]+)\.",
-                            view.sentence)  # fmt: skip
+            pattern = r"Your curve is off by ([\d.]+) on average. .* at ([\d.]+)% .* drew ([\d.]+), .* is ([\d.]+)\."
+            said = re.match(pattern, view.sentence)
             worst = off.argmax()
             expected = off.mean(), 100 * density_of(name)[worst], drawn[worst] / 100, mean[worst]
             for found, value, margin in zip(map(float, said.groups()), expected, (0.00051, 0.5, 0.0051, 0.0051)):
@@ -93,7 +93,8 @@ def test_an_order_is_judged_by_the_pairs_that_are_the_other_way_round(guess):
                     x1, x2 = (float(rows.nth(k).locator("line").nth(1).get_attribute(end)) for end in ("x1", "x2"))
                     width = float(rows.nth(k).get_attribute("width")) - 24
                     center, half = plots.interval(accuracy[method])
-                    assert abs((x1 - 10) / width - center + half) < 1e-3 and abs((x2 - 10) / width - center - half) < 1e-3
+                    ends = [(x1 - 10) / width, (x2 - 10) / width]
+                    assert ends == pytest.approx([center - half, center + half], abs=1e-3)
     assert view.page.evaluate("document.documentElement.scrollWidth") <= 354
     assert view.problems == []
 
@@ -141,7 +142,8 @@ def test_by_keyboard_alone(guess):
 
 def test_what_is_wrong_in_an_address_is_named_and_changes_nothing(guess):
     view = guess(hash="#guess?left=2")
-    for wrong in ("order=magnitude", "curve=1+2+101", "curve=<b>1</b>", "method=imp", "left=2.5", "shown=1", "data=MNISTX"):
+    broken = "order=magnitude", "curve=1+2+101", "curve=<b>1</b>", "method=imp", "left=2.5", "shown=1", "data=MNISTX"
+    for wrong in broken:
         view.page.evaluate(f"location.hash = '#guess?{wrong}'")
         assert view.trouble.startswith("The address says"), wrong
         assert view.state == {**START, "left": 2} and view.view.locator("b").count() == 0
