@@ -6,50 +6,25 @@
 var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
 
 zimpPlay.parts.network = function (play) {
-  const BLOCK = 2 ** 22; // weights that are read at a time
-
-  // The tree of a layer of a file. `ranks` says how many weights come before each of its edges, from heavy to light:
-  // so the pieces at any density are known without another look at the weights.
+  // What play.jobs.layer says of a layer that may be a part of a tensor, have a mask, or lie on its side.
   play.jobs.measure = async function* ({ file, layer: { m, n, tensor, mask, first, transposed } }) {
-    const rowsOf = (tensor, from, to) => {
-      const row = (tensor.end - tensor.begin) / tensor.shape[0];
-      return { ...tensor, shape: [to - from, n], begin: tensor.begin + from * row, end: tensor.begin + to * row };
-    };
-    let matrix = rowsOf(tensor, first, first + m);
+    const row = (tensor.end - tensor.begin) / tensor.shape[0];
+    const [begin, end] = [first, first + m].map(output => tensor.begin + output * row);
+    let matrix = { ...tensor, shape: [m, n], begin, end };
     if (mask || transposed) { // written down as the matrix that it is, with zeros for weights that do not exist
       const weights = await play.readTensor(file, tensor);
       const exists = mask && (await play.readTensor(file, mask));
       const values = Float64Array.from({ length: m * n }, (_, k) => {
-        const [row, col] = [first + Math.floor(k / n), k % n];
-        const place = transposed ? col * tensor.shape[1] + row : row * n + col;
+        const [output, input] = [first + Math.floor(k / n), k % n];
+        const place = transposed ? input * tensor.shape[1] + output : output * n + input;
         return mask && !exists[place] ? 0 : weights[place];
       });
       file = new Blob([values]);
-      matrix = { name: tensor.name, dtype: "float64", shape: [m, n], begin: 0, end: values.byteLength };
+      matrix = { ...matrix, dtype: "float64", begin: 0, end: values.byteLength };
     }
-    const found = yield* play.jobs.layer({ file, tensor: matrix });
-    const tree = mask ? found.values.filter(Boolean) : found.values;
-    const edges = found.rows.map((row, k) => row * n + found.cols[k]);
-    const before = new Float64Array(tree.length + 1);
-    const height = Math.max(1, Math.floor(BLOCK / n));
-    for (let from = 0; from < m; from += height) {
-      const to = Math.min(m, from + height);
-      const weights = await play.readTensor(file, rowsOf(matrix, from, to));
-      weights.forEach((weight, k) => {
-        const [value, edge] = [Math.abs(weight), from * n + k];
-        let [low, high] = [0, tree.length]; // the first edge of the tree that comes after this weight
-        while (low < high) {
-          const middle = (low + high) >> 1;
-          if (tree[middle] > value || (tree[middle] === value && edges[middle] <= edge)) low = middle + 1;
-          else high = middle;
-        }
-        before[low] += 1;
-      });
-      yield 1 + to / m;
-    }
-    let sum = 0;
-    const ranks = before.subarray(0, tree.length).map(count => (sum += count));
-    return { ranks, components: m + n - tree.length, safe: tree.length ? (sum + 1) / (m * n) : 0 };
+    const { ranks, values } = yield* play.jobs.layer({ file, tensor: matrix });
+    const size = mask ? values.filter(Boolean).length : values.length;
+    return { ranks: ranks.slice(0, size), components: m + n - size, safe: size ? ranks[size - 1] / (m * n) : 0 };
   };
 };
 zimpPlay.parts.network(zimpPlay);
@@ -217,7 +192,7 @@ zimpPlay.parts.network(zimpPlay);
       const [told, result] = [html("p", { style }), html("p", { style, "aria-live": "polite" })];
       const layer = html("select", { change: () => view.set({}), style: "max-width: 16rem" });
       const start = html("button", { type: "button", click: () => (work ? stop() : measure()) });
-      const progress = html("progress", { max: 2, "aria-label": "Progress" });
+      const progress = html("progress", { "aria-label": "Progress" });
       const measuring = html("div", { class: "zimp-live-field" }, named("Layer", layer), start, progress);
       view.stage.append(told, measuring, result);
 
@@ -271,7 +246,7 @@ zimpPlay.parts.network(zimpPlay);
         view.set({});
       }
       function resultOf({ density }, { name, m, n, weights }, { ranks, components, safe }) {
-        const lost = ranks.filter(rank => rank >= Math.round(density * weights)).length;
+        const lost = ranks.filter(rank => rank > Math.round(density * weights)).length;
         const tree = ranks.length;
         return (
           `${name}: its tree has ${count(tree, "edge")}. Magnitude pruning preserves its H0 down to the safe density ` +
@@ -319,7 +294,8 @@ zimpPlay.parts.network(zimpPlay);
         const said = broken
           ? `${whole(lost)} of ${all} must be in pieces, whatever the method. The tightest, ${tight}, keeps ` +
             `${count(kept, "weight")}, and its tree needs ${whole(tree)}.`
-          : `${whole(layers.length)} of ${all} can be in one piece. The first to break is ${tight}, beyond ${fold(ratio)}-fold.`;
+          : `${whole(layers.length)} of ${all} can be in one piece. The first to break is ${tight}, beyond ` +
+            `${fold(ratio)}-fold.`;
         return `At density ${density}, ${said}${hidden}`;
       }
 
