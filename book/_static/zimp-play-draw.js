@@ -324,7 +324,7 @@ zimpPlay.data = zimpPlay.data || {};
         }
         read[key] = value;
       }
-      this.root.scrollIntoView();
+      requestAnimationFrame(() => this.root.scrollIntoView()); // once it is shown
       if (draw) this.set({ ...this.start, ...read });
       else this.state = { ...this.start, ...read };
     }
