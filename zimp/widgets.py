@@ -217,7 +217,8 @@ def live(view, fig, alt, *, settings=None, data=None):
 
 def _script(value) -> str:
     """As JavaScript that can stand in a page, with numbers to the last bit."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
+    # No markup: neither the end of a script nor the start of a comment, whatever a name holds.
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _inline(name, text) -> str:

@@ -110,7 +110,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       function layOut() {
         const wide = view.width >= 560;
         const width = wide ? view.width / 2 : view.width;
-        const height = few ? Math.max(200, 34 * Math.max(m, n)) : 8 * Math.max(m, n) + 24;
+        const height = few ? Math.max(200, 32 * Math.max(m, n)) : 8 * Math.max(m, n) + 24;
         const top = wide ? 14 : height + 14;
         const tall = Math.max(wide ? height - 60 : 0, (m + n) * (few ? 14 : 3.4));
         const barcode = { left: wide ? width + 10 : 12, top, width: width - 40, height: tall };
