@@ -660,7 +660,7 @@ BAD = {
     "a view of a page of the book": (lambda: zimp.play(ONES, view="hero"), "view='hero' is unknown; it must be one of"),
     "a layer too large for a view": (
         lambda: zimp.play(np.ones((65, 64)), view="swaps"),
-        re.escape("a 65x64 layer of 4160 weights, but the view 'swaps' shows at most 4096; show a part of it, such as wei"),
+        re.escape("a 65x64 layer of 4160 weights, but the view 'swaps' shows at most 4096; show a part of it, such as"),
     ),
     "too many masks for a view": (
         lambda: zimp.play(ONES, view="masks"), "a 3x4 layer of 12 weights, but the view 'masks' shows at most 10; show",
