@@ -36,10 +36,11 @@ zimpPlay.parts.core = function (play) {
   };
 
   const checkFinite = (weights, n, first = 0) => {
-    const wrong = weights.findIndex((weight) => !Number.isFinite(weight));
-    if (wrong < 0) return;
-    const where = `weights[${first + Math.floor(wrong / n)}, ${wrong % n}]`;
-    throw new Error(`${where} is ${weights[wrong]}; all weights must be finite. Did the training diverge?`);
+    for (let k = 0; k < weights.length; k += 1) {
+      if (Number.isFinite(weights[k])) continue;
+      const where = `weights[${first + Math.floor(k / n)}, ${k % n}]`;
+      throw new Error(`${where} is ${weights[k]}; all weights must be finite. Did the training diverge?`);
+    }
   };
 
   // The forest
@@ -386,11 +387,13 @@ zimpPlay.parts.core = function (play) {
   Object.assign(play, {
     forest, deaths, bettiCurve, pieces, magnitudeMask, topologicalMask, randomMask, criticalCompression, retentionBound,
     connectivityDensity, random, parseMatrix,
-    heaviestFirst, kruskal, checkFinite, // for files, whose layers are read in parts
+    heaviestFirst, kruskal, checkFinite, // the steps of a forest
   });
 };
 zimpPlay.parts.core(zimpPlay);
 
 if (typeof module === "object") {
+  require("./zimp-play-train.js");
+  require("./zimp-play-checkpoint.js");
   module.exports = zimpPlay;
 }
