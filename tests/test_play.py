@@ -15,7 +15,7 @@ from reference import present
 from safetensors.torch import save_file
 
 import zimp
-from zimp.lab.experiments import RULES, topological_sizes
+from zimp.lab.experiments import RULES, SWEEPS, Results, topological_sizes
 from zimp.lab.training import batches
 from zimp.reports.checkpoints import open_network
 
@@ -536,6 +536,34 @@ def test_a_start_and_its_batches_have_the_distributions_of_the_package():
     assert np.array_equal(np.sort(epochs), [range(150)] * 2) and not np.array_equal(*epochs)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("method", RULES)
+def test_runs_in_the_browser_lie_in_the_band_of_the_stored_sweep(method, data):
+    """Their starts, batches and random masks are others, so only the means of ten seeds can be compared."""
+    sweep = SWEEPS["small_mlp"]
+    stored = Results.load(BOOK / "results" / "small_mlp.json")
+    assert stored.fingerprint == sweep.fingerprint and len(sweep.seeds) == 10
+    settings = {"data": data, "sizes": SMALL, "rate": sweep.rate, "method": method, "rewind": sweep.rewind,
+                "levels": sweep.levels, "steps": sweep.steps}  # fmt: skip
+    runs = ask(
+        """return Array.from({ length: 10 }, (_, seed) => [...play.jobs.run({ ...given, seed })].map((row) => ({
+            kept: row.kept, accuracy: row.accuracy, components: row.layers.map((layer) => layer.components),
+        })));""",
+        settings,
+    )
+    measured = {"test_accuracy": [[row["accuracy"] for row in rows] for rows in runs]}
+    for k, layer in enumerate(("fc1.weight", "output.weight")):
+        measured[f"{layer}/beta0"] = [[row["components"][k] for row in rows] for rows in runs]
+    assert all([row["kept"] for row in rows] == stored.curve(method, "kept")[0].tolist() for rows in runs)
+    for quantity, here in measured.items():
+        here, there = np.array(here), stored.curve(method, quantity)
+        means = here.mean(axis=0)
+        error = np.sqrt((here.var(axis=0, ddof=1) + there.var(axis=0, ddof=1)) / 10)
+        assert (abs(means - there.mean(axis=0)) <= 3 * error).all(), quantity
+        if quantity == "test_accuracy":
+            assert (there.min(axis=0) <= means).all() and (means <= there.max(axis=0)).all()
+
+
 BAD_RUNS = {
     "rate: 0": "rate=0 must lie strictly between 0 and 1; 0.2 prunes a fifth of the remaining weights",
     "rate: NaN": "rate=NaN must lie strictly between 0 and 1",
@@ -757,6 +785,9 @@ def test_a_layer_read_in_blocks_has_the_tree_the_safe_density_and_the_pieces_of_
         assert (found["m"], found["n"]) == weights.shape
         assert np.array_equal(found["rows"], forest.rows) and np.array_equal(found["cols"], forest.cols), name
         assert np.array_equal(found["values"], forest.values)
+        ranks = np.empty(weights.size)
+        ranks[np.argsort(-np.abs(weights), axis=None, kind="stable")] = np.arange(1, weights.size + 1)
+        assert np.array_equal(found["ranks"], ranks[forest.rows * weights.shape[1] + forest.cols])
         assert found["safeDensity"] == pytest.approx(zimp.safe_density(weights), abs=1e-12)
         assert found["kept"] == np.count_nonzero(weights)
         assert found["components"] == zimp.count_components(weights != 0)

@@ -13,7 +13,7 @@ zimpPlay.parts.checkpoint = function (play) {
 
   // The header: eight bytes that say how long it is, and JSON
 
-  const readHeader = async (file) => {
+  const readHeader = async file => {
     const start = new DataView(await bytesOf(file, 0, 16));
     if (start.byteLength < 9 || start.getUint8(8) !== 123) throw otherKind(new Uint8Array(start.buffer)); // 123 is {
     const length = Number(start.getBigUint64(0, true));
@@ -29,9 +29,9 @@ zimpPlay.parts.checkpoint = function (play) {
     return { tensors: tensors.sort((one, other) => natural(one.name, other.name)) };
   };
 
-  const damaged = (what) => new Error(`${what}; the file is damaged, or no safetensors file`);
+  const damaged = what => new Error(`${what}; the file is damaged, or no safetensors file`);
 
-  const otherKind = (start) => {
+  const otherKind = start => {
     const text = String.fromCharCode(...start);
     const kinds = [
       [/^PK/, `is a zip, as torch.save writes it; choose a .safetensors file: ${SAVE}`],
@@ -43,7 +43,7 @@ zimpPlay.parts.checkpoint = function (play) {
     return new Error(`the file ${kinds.find(([begins]) => begins.test(text))[1]}`);
   };
 
-  const parse = (bytes) => {
+  const parse = bytes => {
     try {
       return { ...JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)) };
     } catch {
@@ -51,9 +51,9 @@ zimpPlay.parts.checkpoint = function (play) {
     }
   };
 
-  const product = (sizes) => sizes.reduce((total, size) => total * size, 1);
+  const product = sizes => sizes.reduce((total, size) => total * size, 1);
 
-  const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
+  const isCount = value => Number.isSafeInteger(value) && value >= 0;
 
   // A tensor as the header has it; `begin` and `end` are places in the file.
   const described = (name, entry, base) => {
@@ -63,7 +63,7 @@ zimpPlay.parts.checkpoint = function (play) {
     if (!letters || !arrays || ![...shape, ...places].every(isCount)) {
       throw damaged(`the header does not say what ${name} is`);
     }
-    const [begin, end] = places.map((place) => base + place);
+    const [begin, end] = places.map(place => base + place);
     if (8 * (end - begin) !== product(shape) * Number(bits || 8)) {
       throw damaged(`${name} has ${end - begin} bytes, which does not fit ${dtype} of shape ${shape.join("x")}`);
     }
@@ -85,7 +85,7 @@ zimpPlay.parts.checkpoint = function (play) {
 
   // Sorts layer.10 after layer.9.
   const natural = (one, other) => {
-    const [a, b] = [one, other].map((name) => name.split(/(\d+)/));
+    const [a, b] = [one, other].map(name => name.split(/(\d+)/));
     const differs = a.findIndex((part, k) => part !== b[k]);
     if (differs < 0 || b[differs] === undefined) return a.length - b.length;
     if (differs % 2) return a[differs] - b[differs];
@@ -95,7 +95,7 @@ zimpPlay.parts.checkpoint = function (play) {
   // Weights
 
   // Floats of 16 bits, looked up in a table of them all: a sign, an exponent, and so many bits of a fraction.
-  const halves = (fractionBits) => (bytes) => {
+  const halves = fractionBits => bytes => {
     const [one, top] = [2 ** fractionBits, 2 ** (15 - fractionBits) - 1];
     const values = Float32Array.from({ length: 2 ** 16 }, (_, bits) => {
       const [exponent, fraction] = [(bits >> fractionBits) & top, (bits % one) / one];
@@ -111,8 +111,8 @@ zimpPlay.parts.checkpoint = function (play) {
   };
 
   const decoders = {
-    float64: (bytes) => new Float64Array(bytes),
-    float32: (bytes) => new Float32Array(bytes),
+    float64: bytes => new Float64Array(bytes),
+    float32: bytes => new Float32Array(bytes),
     bfloat16: halves(7),
     float16: halves(10),
   };
@@ -134,8 +134,10 @@ zimpPlay.parts.checkpoint = function (play) {
 
   const readTensor = (file, tensor) => readRows(file, tensor, 0, sidesOf(tensor)[0]);
 
-  // What zimp.report says of a layer, from two passes over its rows: the tree, the safe density, and, since files have
-  // zeros where weights were pruned, the components of what is not zero. Yields the share that is done.
+  // What zimp.report says of a layer, from two passes over its rows: the tree; of each of its edges the rank, which is
+  // how many weights come no later in the order, so that magnitude pruning keeps the edge if it keeps so many; the safe
+  // density; and, since files have zeros where weights were pruned, the components of what is not zero. Yields the
+  // share that is done.
   play.jobs.layer = async function* ({ file, tensor }) {
     const [m, n] = sidesOf(tensor);
     if (tensor.shape.length < 2 || m * n === 0) {
@@ -150,27 +152,44 @@ zimpPlay.parts.checkpoint = function (play) {
       yield Math.min(m, first + height) / (2 * m);
     }
     const { edges, magnitudes } = tree;
-    const [last, lightest] = [edges[edges.length - 1], magnitudes[edges.length - 1]];
-    let [safe, kept] = [0, 0];
+    const ranks = new Float64Array(edges.length); // first, how many weights come between an edge and the one before it
+    let kept = 0;
     for (let first = 0; first < m; first += height) {
       const weights = await readRows(file, tensor, first, Math.min(m, first + height));
       for (let k = 0; k < weights.length; k += 1) {
         const magnitude = Math.abs(weights[k]);
-        if (magnitude > lightest || (magnitude === lightest && first * n + k <= last)) safe += 1;
-        if (magnitude) kept += 1;
+        if (magnitude > 0) kept += 1;
+        if (magnitude >= magnitudes[edges.length - 1]) {
+          const next = place(tree, magnitude, first * n + k);
+          if (next < edges.length) ranks[next] += 1;
+        }
       }
       yield 0.5 + Math.min(m, first + height) / (2 * m);
     }
+    for (let k = 1; k < edges.length; k += 1) ranks[k] += ranks[k - 1];
     return {
       m,
       n,
-      rows: Int32Array.from(edges, (edge) => Math.floor(edge / n)),
-      cols: Int32Array.from(edges, (edge) => edge % n),
+      rows: Int32Array.from(edges, edge => Math.floor(edge / n)),
+      cols: Int32Array.from(edges, edge => edge % n),
       values: Float64Array.from(magnitudes),
-      safeDensity: safe / (m * n),
+      ranks,
+      safeDensity: ranks[edges.length - 1] / (m * n),
       kept,
       components: m + n - magnitudes.filter(Boolean).length,
     };
+  };
+
+  // How many edges of the tree come before a weight in the order: a binary search.
+  const place = ({ edges, magnitudes }, magnitude, edge) => {
+    let [low, high] = [0, edges.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const before = magnitudes[middle] > magnitude || (magnitudes[middle] === magnitude && edges[middle] < edge);
+      if (before) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   };
 
   // The tree once more rows are there. An edge of theirs that is not the heaviest of its row closes a cycle with that
@@ -179,8 +198,8 @@ zimpPlay.parts.checkpoint = function (play) {
   const grown = (tree, weights, first, m, n) => {
     const path = lightestBetweenInputs(tree, n);
     const order = Array.from(tree.edges.keys()).sort((one, other) => tree.edges[one] - tree.edges[other]);
-    const edges = order.map((k) => tree.edges[k]);
-    const magnitudes = order.map((k) => tree.magnitudes[k]);
+    const edges = order.map(k => tree.edges[k]);
+    const magnitudes = order.map(k => tree.magnitudes[k]);
     for (let start = 0; start < weights.length; start += n) {
       let heaviest = start;
       for (let k = start + 1; k < start + n; k += 1) {
@@ -195,7 +214,7 @@ zimpPlay.parts.checkpoint = function (play) {
       }
     }
     const taken = play.kruskal(edges, play.heaviestFirst(Float64Array.from(magnitudes)), m, n);
-    return { edges: taken.map((k) => edges[k]), magnitudes: taken.map((k) => magnitudes[k]) };
+    return { edges: taken.map(k => edges[k]), magnitudes: taken.map(k => magnitudes[k]) };
   };
 
   // The lightest edge on any path between two inputs; no such path goes through an output with one edge. Less than any
@@ -203,7 +222,7 @@ zimpPlay.parts.checkpoint = function (play) {
   const lightestBetweenInputs = ({ edges, magnitudes }, n) => {
     if (!edges.length) return -1;
     const counts = new Map();
-    const outputs = edges.map((edge) => Math.floor(edge / n));
+    const outputs = edges.map(edge => Math.floor(edge / n));
     for (const output of outputs) counts.set(output, (counts.get(output) || 0) + 1);
     const inner = magnitudes.filter((_, k) => counts.get(outputs[k]) > 1);
     return inner.length ? inner[inner.length - 1] : Infinity;
