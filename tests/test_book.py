@@ -26,6 +26,7 @@ CHAPTERS = [page for page in NUMBERED if page not in PLAIN]
 PAGES = [TOC["root"], *NUMBERED, *PRACTICE, *REFERENCE]
 SOURCES = {page: (BOOK / f"{page}.md").read_text(encoding="utf-8") for page in PAGES}
 EXPLORERS = [page for page in PAGES if "zimp.explorer(" in SOURCES[page]]
+LIVE = [page for page in PAGES if "widgets.live(" in SOURCES[page]]
 
 
 class Page(HTMLParser):
