@@ -214,7 +214,7 @@ zimpPlay.data = zimpPlay.data || {};
   }
 
   // Only the book's pages have an address of their own to write to.
-  const onPage = () => typeof DOCUMENTATION_OPTIONS !== "undefined"; // Sphinx's, a constant of a script
+  const onPage = () => typeof DOCUMENTATION_OPTIONS === "object";
 
   // One shown view.
   class View {
