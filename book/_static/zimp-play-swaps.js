@@ -127,20 +127,17 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         aside.fill(0);
       }
 
-      // The components of a mask without one of its edges, and those that the ends of another edge are in.
-      function without(mask, gone, [row, col]) {
-        const rest = mask.slice();
-        rest[gone] = 0;
-        const { labels, sizes } = play.pieces(m, n, rest);
-        return { labels, sizes, first: labels[row], second: labels[m + col] };
+      // The cycle among some edges: what is left when edges with a loose end are taken away, again and again.
+      function cycleOf(edges) {
+        const vertices = edge => [Math.floor(edge / n), m + (edge % n)];
+        const degrees = new Int32Array(m + n);
+        for (const vertex of edges.flatMap(vertices)) degrees[vertex] += 1;
+        const tied = edges.filter(edge => vertices(edge).every(vertex => degrees[vertex] > 1));
+        return tied.length < edges.length ? cycleOf(tied) : tied;
       }
 
       function drawEdges({ mask, entered, left }) {
-        const closed = link => { // a cycle with the edge that left: without the link its ends would be apart
-          const { first, second } = without(treeMask, link, ends(left));
-          return first !== second;
-        };
-        const lit = new Set([entered, left, ...(left === undefined ? [] : tree.filter(closed))]);
+        const lit = new Set(left === undefined ? [entered] : cycleOf([...tree, left]));
         for (const edge of few ? order : [...tree, ...swapped.leave]) {
           const [row, col] = ends(edge);
           const heavy = few ? 1 + (4 * size(edge)) / (size(order[0]) || 1) : 1;
@@ -162,40 +159,48 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       function drawNeurons({ mask, entered }) {
         const { labels, sizes } = play.pieces(m, n, mask);
         const main = sizes.indexOf(Math.max(...sizes));
-        const old = without(mask, entered, ends(entered));
-        const joined = old.sizes[old.first] < old.sizes[old.second] ? old.first : old.second; // or undefined
+        const before = mask.slice();
+        before[entered] = 0; // if one has
+        const old = play.pieces(m, n, before);
+        const [one, other] = [old.labels[Math.floor(entered / n)], old.labels[m + (entered % n)]];
+        const joined = old.sizes[one] < old.sizes[other] ? one : other;
         const from = aside;
         const to = Float64Array.from(labels, label => (few && label !== main ? ASIDE : 0));
-        stop();
-        stop = view.animate(t => {
+        const move = t => {
           aside = from.map((start, vertex) => start + t * (to[vertex] - start));
           labels.forEach((label, vertex) => {
             const fill = old.labels[vertex] === joined ? "budget" : label === main ? "ink" : "paper";
             const [side, index] = vertex < m ? ["y", vertex] : ["x", vertex - m];
             for (const part of [graph, glow]) part.neuron(side, index, { aside: aside[vertex], fill });
           });
-        }, 250);
+        };
+        stop();
+        if (few) stop = view.animate(move, 250);
+        else move(1);
       }
 
       // A bar for each tree edge, and an endless one for each component of the layer. A mark is where the layer's bar
       // ends: the bar of a tree edge that is missing does not end there.
       function drawBars({ mask, entered }) {
-        const box = { ...place.barcode, x: [0, END], y: [0, m + n], xticks: [0, 0.5, 1], yticks: [] };
-        const axes = play.axes(drawing, { ...box, xlabel: "distance 1 − |w| / max |w|" });
-        const thick = Math.min(8, (0.6 * box.height) / (m + n));
-        bars.replaceChildren();
+        const { x, y } = play.axes(drawing, {
+          ...place.barcode, x: [0, END], y: [0, m + n], xticks: [0, 0.5, 1], yticks: [],
+          xlabel: "distance 1 − |w| / max |w|",
+        });
+        const thick = Math.min(8, (0.6 * place.barcode.height) / (m + n));
+        const half = thick / 2 + (few ? 2 : 0.5);
+        const ways = { budget: "", tree: "", bound: "", ink: "" };
         for (let bar = 0; bar < m + n; bar++) {
-          const [x, y] = [axes.x(bar < least ? deaths[bar] : END), axes.y(bar + 0.5)];
-          const ends = bar < least && mask[tree[bar]];
-          const half = thick / 2 + (few ? 2 : 0.5);
-          const draw = (to, colour, width, opacity) => {
-            bars.append(line("path", colour, { d: `M${axes.x(0)} ${y}H${to}`, "stroke-width": width, opacity }));
-          };
-          if (bar < least && tree[bar] === entered) draw(axes.x(END), "budget", thick + 5, 0.4);
-          draw(ends ? x : axes.x(END), ends ? "tree" : "bound", thick, 1);
-          const mark = bar < least ? `M${x} ${y - half}v${2 * half}` : `M${x - 2} ${y - half}l6 ${half}l-6 ${half}`;
-          bars.append(line("path", "ink", { d: mark }));
+          const own = bar < least; // a tree edge's
+          const [end, middle] = [x(own ? deaths[bar] : END), y(bar + 0.5)];
+          const ends = own && mask[tree[bar]];
+          if (own && tree[bar] === entered) ways.budget = `M${x(0)} ${middle}H${x(END)}`;
+          ways[ends ? "tree" : "bound"] += `M${x(0)} ${middle}H${ends ? end : x(END)}`;
+          ways.ink += `M${end} ${middle - half}${own ? `v${2 * half}` : `l6 ${half}l-6 ${half}`}`;
         }
+        const widths = { budget: thick + 5, tree: thick, bound: thick, ink: 1.5 };
+        const drawn = ([colour, d]) => line("path", colour, { d, "stroke-width": widths[colour] });
+        bars.replaceChildren(...Object.entries(ways).map(drawn));
+        bars.firstChild.style.opacity = 0.4;
       }
 
       // All weights from heavy to light: on the left of the line, the k largest.

@@ -18,12 +18,12 @@ READ = """async ([k, step]) => {
   await new Promise(resolve => setTimeout(resolve, 40));
   const view = document.querySelector(".zimp-live");
   const there = [...view.querySelectorAll("[data-edge]")].filter(line => !line.hasAttribute("stroke-dasharray"));
-  const paths = [...view.querySelectorAll(".zimp-live-canvas > g:nth-of-type(3) path:not([opacity='0.4'])")];
-  const bar = path => path.getAttribute("d").match(/^M([\\d.]+) [\\d.]+H([\\d.]+)$/);
+  const paths = view.querySelectorAll(".zimp-live-canvas > g:nth-of-type(3) :is([style*='tree'], [style*='bound'])");
+  const bars = [...paths].flatMap(path => [...path.getAttribute("d").matchAll(/M([\\d.]+) [\\d.]+H([\\d.]+)/g)]);
   const across = view.querySelectorAll(".zimp-axes line")[1];
   return {
     edges: there.map(line => +line.dataset.edge),
-    bars: paths.map(bar).filter(Boolean).map(([, from, to]) => 1.12 * (to - from) /
+    bars: bars.map(([, from, to]) => 1.12 * (to - from) /
       (across.getAttribute("x2") - across.getAttribute("x1"))),
     counts: view.querySelector(".zimp-live-counts").textContent,
     trouble: view.querySelector(".zimp-live-trouble").textContent,
@@ -40,7 +40,7 @@ def test_each_half_swap_is_what_zimp_says(alive, weights, mask):
     view = alive(zimp.play(weights, mask, view="swaps"))
     forest = zimp.spanning_forest(weights, mask)
     sizes = np.abs(weights).ravel()
-    for k in np.random.default_rng(0).permutation(range(len(forest), weights.size if mask is None else mask.sum()))[:7]:
+    for k in np.random.default_rng(0).permutation(range(len(forest), weights.size if mask is None else mask.sum()))[:5]:
         magnitude, topological = (f(weights, k, mask) for f in (zimp.magnitude_mask, zimp.topological_mask))
         enter, leave = (np.flatnonzero(moved) for moved in (topological & ~magnitude, magnitude & ~topological))
         enter, leave = enter[np.argsort(-sizes[enter], kind="stable")], leave[np.argsort(sizes[leave], kind="stable")]
@@ -70,16 +70,19 @@ def test_why_h0_does_not_move(alive):
     """What a reader finds out: an edge that enters ends one bar; an edge that leaves moves none."""
     view = alive(zimp.play(W, view="swaps"), theme="dark", still=False)
     assert view.state == {"k": 14, "step": 0} and "leave 4 components: 3 swaps to go." in view.sentence
-    endless = view.view.locator('path[style*="bound"]')
-    assert endless.count() == 4
+
+    def endless():
+        return view.view.locator('path[style*="bound"]').get_attribute("d").count("M")
+
+    assert endless() == 4
     press = view.view.get_by_role("button", name="Next").click
     for swap in (1, 2, 3):
         press()
         assert re.search(rf"^Swap {swap} of 3. The tree edge .* enters. It joins two components", view.sentence)
-        assert endless.count() == 4 - swap
+        assert endless() == 4 - swap
         press()
         assert re.search(rf"^Swap {swap} of 3. The edge .* leaves, .* no bar moves", view.sentence)
-        assert endless.count() == 4 - swap
+        assert endless() == 4 - swap
         lit = view.view.locator('.zimp-graph >> nth=0 >> line[style*="budget"]')
         assert lit.count() % 2 == 0 and lit.count() >= 4, "a cycle of a graph with two sides"
     assert "Now H0 is the layer's." in view.sentence
@@ -111,9 +114,9 @@ def test_by_keyboard_alone_and_by_touch(alive):
     assert view.problems == []
 
 
-@pytest.mark.parametrize("width", [390, 760])
-def test_nothing_is_cut_off(alive, width):
-    for weights in (W, np.random.default_rng(0).normal(size=(64, 64))):
+def test_nothing_is_cut_off(alive):
+    large = np.random.default_rng(0).normal(size=(64, 64))
+    for weights, width in (W, 390), (W, 760), (large, 390), (large, 760):
         view = alive(zimp.play(weights, view="swaps"), width=width, hash="#swaps?step=1")
         assert view.state["step"] == 1
         assert view.page.evaluate("document.documentElement.scrollWidth") <= width

@@ -264,17 +264,14 @@ def move(page, cell):
 
 
 def change(page, cell):
-    """Change the setting of a live view by its slider, or by its last button, with the keyboard."""
+    """Change the setting of a live view with the keyboard: by its slider, or what else has the focus."""
     page.evaluate(SCROLL, cell)
     view = page.locator(".jp-Cell").nth(cell).locator(".zimp-live[data-state]")
-    controls = view.locator(".zimp-live-controls")
     before = view.get_attribute("data-state", timeout=10_000)
-    if controls.locator("input[type=range]").count():
-        control, keys = controls.locator("input[type=range]").first, ("ArrowRight", "ArrowLeft", "ArrowLeft")
-    else:
-        control, keys = controls.get_by_role("button").last, ("Enter",)
-    for key in keys:
-        control.press(key)
+    slider, part = view.locator("input[type=range]"), view.locator(".zimp-live-stage [tabindex='0']")
+    control = (slider if slider.count() else part).first
+    for key in ("ArrowRight", "ArrowLeft", "Enter"):
+        control.press(key, timeout=10_000)
         for _ in range(20):
             if view.get_attribute("data-state") != before:
                 return
