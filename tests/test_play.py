@@ -588,6 +588,18 @@ def test_a_run_that_cannot_be_is_refused_before_any_training(data):
         assert answer is not None and answer.startswith(sentence), f"{wrong}: {answer}"
 
 
+def test_parts_need_nothing_but_their_text_as_in_a_worker(data):
+    settings = {"data": data, "sizes": SMALL, "rate": 0.3, "method": "topological", "rewind": 0, "seed": 1, "levels": 1,
+                "steps": 2}  # fmt: skip
+    there, here = ask(
+        """const text = Object.values(play.parts).map((part) => `(${part})(zimpPlay);`).join("\\n");
+        const worker = `const zimpPlay = { parts: {}, jobs: {} };\\n${text}\\nzimpPlay;`;
+        return [require("vm").runInNewContext(worker), play].map((play) => [...play.jobs.run(given)].pop().loss);""",
+        settings,
+    )
+    assert there == here > 0
+
+
 # A file
 
 
