@@ -1,4 +1,4 @@
-"""Views of a reader's own layer in JupyterLab: what tests/rehearsal/binder.py does in Binder's place, here and at once."""
+"""Views of a layer in JupyterLab: what tests/rehearsal/lab.py does, as a test."""
 
 import sys
 from pathlib import Path

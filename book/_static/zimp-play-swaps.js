@@ -76,7 +76,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
           return `The ${state.k} largest weights leave ${count(pieces, "component")}: ${count(swaps, "swap")} to go.`;
         }
         const which = `Swap ${made} of ${swaps}. The${odd ? " tree" : ""} edge from ${named(odd ? entered : left)} `;
-        if (odd) return `${which}enters. It joins two components, and one endless bar ends, just where it should.`;
+        if (odd) return `${which}enters. It joins two components, and one endless bar ends where the layer's does.`;
         return `${which}leaves, the lightest that is kept outside the tree. It closed a cycle with tree edges, none ` +
           `of them lighter: nothing falls apart, and no bar moves.${made < swaps ? "" : " Now H0 is the layer's."}`;
       }
@@ -102,7 +102,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
       let place = {}; // where everything is, at a width
       let graph = null;
-      let glow = null; // the same graph once more, behind: what to look at
+      const halo = line("path", "budget", { "stroke-width": 12, opacity: 0.4 }); // what to look at
       const others = line("path", "kept", { "stroke-width": 0.7 }); // of many weights those outside the tree, in one
       let stop = () => {};
       let aside = new Float64Array(m + n);
@@ -119,9 +119,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         picture.replaceChildren();
         const room = few ? 60 : 16; // for names, and for neurons that stand apart
         const box = { m, n, left: room, top: 14, width: width - 2 * room, height: height - 28, names: few };
-        glow = play.graph(picture, box);
-        for (const { drawn } of [...glow.inputs, ...glow.outputs]) drawn.remove();
-        picture.append(others);
+        picture.append(halo, others);
         graph = play.graph(picture, box);
         if (!few) for (const { circle } of [...graph.inputs, ...graph.outputs]) play.update(circle, { r: 3 });
         aside.fill(0);
@@ -136,27 +134,15 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         return tied.length < edges.length ? cycleOf(tied) : tied;
       }
 
-      function drawEdges({ mask, entered, left }) {
-        const lit = new Set(left === undefined ? [entered] : cycleOf([...tree, left]));
+      // Neurons outside the largest component are hollow and stand apart; those that have just joined another glow.
+      function drawGraph({ mask, entered, left }) {
         for (const edge of few ? order : [...tree, ...swapped.leave]) {
-          const [row, col] = ends(edge);
           const heavy = few ? 1 + (4 * size(edge)) / (size(order[0]) || 1) : 1;
           const stroke = treeMask[edge] ? "tree" : edge === left ? "magnitude" : mask[edge] ? "kept" : null;
-          const [width, ahead] = [mask[edge] ? heavy : 1.5, stroke !== "kept"];
-          const drawn = graph.edge(row, col, { stroke, width, dashed: !mask[edge], ahead });
+          const [width, dashed] = mask[edge] ? [heavy, false] : [1.5, true];
+          const drawn = graph.edge(...ends(edge), { stroke, width, dashed, ahead: stroke !== "kept" });
           if (drawn) drawn.dataset.edge = edge;
-          const shine = glow.edge(row, col, { stroke: lit.has(edge) ? "budget" : null, width: width + 9 });
-          if (shine) shine.style.opacity = 0.4;
         }
-        if (few) return;
-        const spot = ({ x, y }) => `${play.round(x)} ${play.round(y)}`;
-        const kept = order.filter(edge => mask[edge] && !treeMask[edge]);
-        const way = ([row, col]) => `M${spot(graph.inputs[col])}L${spot(graph.outputs[row])}`;
-        play.update(others, { d: kept.map(ends).map(way).join("") });
-      }
-
-      // Neurons outside the largest component are hollow and stand apart; those that have just joined another glow.
-      function drawNeurons({ mask, entered }) {
         const { labels, sizes } = play.pieces(m, n, mask);
         const main = sizes.indexOf(Math.max(...sizes));
         const before = mask.slice();
@@ -164,15 +150,20 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         const old = play.pieces(m, n, before);
         const [one, other] = [old.labels[Math.floor(entered / n)], old.labels[m + (entered % n)]];
         const joined = old.sizes[one] < old.sizes[other] ? one : other;
+        const lit = left === undefined ? [entered] : cycleOf([...tree, left]);
+        const rest = few ? [] : order.filter(edge => mask[edge] && !treeMask[edge]);
+
+        const spot = ({ x, y }) => `${play.round(x)} ${play.round(y)}`;
+        const way = ([row, col]) => (col >= 0 ? `M${spot(graph.inputs[col])}L${spot(graph.outputs[row])}` : "");
         const from = aside;
-        const to = Float64Array.from(labels, label => (few && label !== main ? ASIDE : 0));
         const move = t => {
-          aside = from.map((start, vertex) => start + t * (to[vertex] - start));
+          aside = from.map((start, vertex) => start + t * ((few && labels[vertex] !== main ? ASIDE : 0) - start));
           labels.forEach((label, vertex) => {
             const fill = old.labels[vertex] === joined ? "budget" : label === main ? "ink" : "paper";
-            const [side, index] = vertex < m ? ["y", vertex] : ["x", vertex - m];
-            for (const part of [graph, glow]) part.neuron(side, index, { aside: aside[vertex], fill });
+            graph.neuron(...(vertex < m ? ["y", vertex] : ["x", vertex - m]), { aside: aside[vertex], fill });
           });
+          play.update(halo, { d: lit.map(ends).map(way).join("") });
+          play.update(others, { d: rest.map(ends).map(way).join("") });
         };
         stop();
         if (few) stop = view.animate(move, 250);
@@ -227,8 +218,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         counts.textContent =
           `${count(state.k + found.odd, "weight")}${found.odd ? ", one too many" : ""} · ` +
           `${count(found.pieces, "component")} · ${found.made} of ${count(found.swaps, "swap")}`;
-        drawEdges(found);
-        drawNeurons(found);
+        drawGraph(found);
         drawBars(found);
         drawStrip(found, state.k);
         view.say(sentence(state));

@@ -58,7 +58,7 @@ STATE = """() => {
     errors: cells.filter(({ model }) => !expected(model)).flatMap(({ model }) => outputs(model))
       .filter(output => output.output_type === "error").map(output => `${output.ename}: ${output.evalue}`),
     explorers: cells.filter(({ model }) => /\\bexplorer\\(/.test(model.sharedModel.source)).map(({ index }) => index),
-    views: cells.filter(({ model }) => outputs(model).some(output => /data-zimp-view=/.test(output.data?.["text/html"])))
+    views: cells.filter(({ model }) => outputs(model).some(({ data }) => /data-zimp-view=/.test(data?.["text/html"])))
       .map(({ index }) => index),
   };
 }"""
