@@ -234,7 +234,9 @@ zimpPlay.data = zimpPlay.data || {};
       const foot = html("div", { class: "zimp-live-foot" }, button("Reset", () => this.reset()));
       if (onPage()) foot.append(button("Copy link to this setting", () => this.copy()));
       foot.append(this.link);
-      update(root, { role: "group", "aria-label": definition.title });
+      // JupyterLab would take the arrow keys for itself, except from elements that say so.
+      const focusin = ({ target }) => update(target, { "data-lm-suppress-shortcuts": true });
+      update(root, { role: "group", "aria-label": definition.title, focusin });
       root.append(
         html("p", { class: "zimp-live-title", "aria-hidden": "true" }, definition.title),
         this.controls, this.stage, this.sentence, this.trouble, foot,
