@@ -645,15 +645,13 @@ def bad_files(folder):
     contents = {
         "truncated.safetensors": (whole[:-1], "is not a complete safetensors file"),
         "header.safetensors": (whole[:20], "is not a complete safetensors file"),
-        "magic.safetensors": (zipped, "is not a complete safetensors file"),
-        "nothing.safetensors": (b"", "is not a complete safetensors file"),
-        "truncated.pt": (zipped[: len(zipped) // 2], "is truncated, or no PyTorch checkpoint"),
-        "magic.pt": (whole, "is truncated, or no PyTorch checkpoint"),
-        "text.pt": (b"not a checkpoint\n", "is truncated, or no PyTorch checkpoint"),
-        "nothing.pt": (b"", "is truncated, or no PyTorch checkpoint (EOFError)"),
+        "nothing.safetensors": (b"", "is empty; was it copied completely?"),
+        "truncated.pt": (zipped[: len(zipped) // 2], "begins as torch.save writes, but is truncated or damaged"),
+        "truncated.pkl": (b"\x80\x02}q", "is truncated, or no PyTorch checkpoint"),
+        "text.pt": (b"not a checkpoint\n", "is plain text. report reads"),
         "raw.pkl": (pickle.dumps(payload, protocol=2), "holds"),
         "list.index.json": (b"[]", "must be an index of shards"),
-        "text.index.json": (b"weight_map", "must be an index of shards"),
+        "text.index.json": (b"weight_map", "is plain text"),
     }
     for name, (content, _) in contents.items():
         (folder / name).write_bytes(content)
@@ -680,8 +678,8 @@ def bad_files(folder):
         "script.pt": "script.pt holds TorchScript, and",
         "vectors.safetensors": "vectors.safetensors has no layer to measure (1 vectors and numbers",
         "number.pt": "number.pt has no layer to measure (it is empty)",
-        "other.zip": "other.zip is truncated, or no PyTorch checkpoint",
-        "folder.pt": "folder.pt is a folder; give the file",
+        "other.zip": "other.zip is a zip archive without a checkpoint",
+        "folder.pt": "folder.pt is a folder without a file",
         "missing.safetensors": "missing.safetensors does not exist",
     }
 
@@ -716,7 +714,7 @@ def test_a_dictionary_that_holds_itself_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"network": 7}, "network is a int, not a torch.nn.Module or the path of a file"),
+        ({"network": 7}, "network is a int, not a torch.nn.Module, a dict of tensors, or the path of a file"),
         ({"density": 0.0}, "density=0.0 must be above 0 and at most 1"),
         ({"density": math.nan}, "density=nan must be above 0 and at most 1"),
         ({"network": nn.ReLU()}, r"ReLU has no layer to measure \(it is empty\)"),

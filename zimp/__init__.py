@@ -48,6 +48,7 @@ MODULES = {
     "lab.additive": (),
     "lab.experiments": (),
     "reports.architectures": (),
+    "reports.formats": (),
     "reports.checkpoints": (),
     "reports.layouts": (),
     "reports.table": ("report", "Report"),

@@ -53,7 +53,8 @@ def _add_report(commands):
     )
     command.add_argument(
         "files", nargs="+", metavar="FILE",
-        help="of weights: .safetensors, PyTorch's (code in it is never run), or the .index.json of a model's shards",
+        help="of weights: safetensors, PyTorch's (code in it is never run), the .index.json of a model's shards, or a "
+        "folder with one of these",
     )  # fmt: skip
     command.add_argument("--density", type=float, default=0.1, help="of the square-root law; default: 0.1")
     command.add_argument("--jobs", type=int, default=1, help="layers to work on at a time; default: 1")

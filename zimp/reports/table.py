@@ -100,9 +100,10 @@ def report(network, *, density=0.1, jobs=1, progress=False) -> Report:
 
     Parameters
     ----------
-    network : torch.nn.Module, or path
-        A network, or a file of one: ``.safetensors``, a PyTorch checkpoint, or the ``.index.json`` of a model's shards.
-        A file does not tell the groups of a convolution, and which convolutions are transposed.
+    network : torch.nn.Module, path, or dict of str to torch.Tensor
+        A network, its state dict, or a file of one, which is read by what is in it and not by its name: safetensors, a
+        PyTorch checkpoint, or the ``.index.json`` of a model's shards; or the folder of such a file. No code of a file
+        is run: objects that lie beside the weights are left out by their class. A file does not tell the groups of a convolution, and which convolutions are transposed.
     density : float
         At which the square-root law is taken, see :func:`zimp.retention_bound`; above 0, at most 1.
     jobs : int
@@ -116,7 +117,7 @@ def report(network, *, density=0.1, jobs=1, progress=False) -> Report:
 
     Raises
     ------
-    FileNotFoundError, IsADirectoryError
+    FileNotFoundError
     ValueError
         For a file that is truncated, of another format, or a pickle that could run code; for a network without a
         layer, and one with weights that are not finite; for a density that is no share, and no threads.
