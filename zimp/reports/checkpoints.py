@@ -52,6 +52,8 @@ class Entry:
         Of the layer that owns it, which only a network tells.
     groups : int, optional
         Of the convolution that owns it, likewise.
+    mask : str, optional
+        The tensor that says which of its weights exist, where the file tells.
     """
 
     shape: tuple[int, ...]
@@ -60,6 +62,7 @@ class Entry:
     memory: Hashable = None
     kind: str | None = None
     groups: int | None = None
+    mask: str | None = None
 
 
 def open_network(network) -> SafetensorsFile | TorchFile | Shards | StateDict | Module:
@@ -138,15 +141,18 @@ class SafetensorsFile:
         self.name, self._path = str(path), path
         with self._open() as file:
             slices = {name: file.get_slice(name) for name in sorted(file.keys(), key=_natural)}
-            self.entries = {
+            entries = {
                 name: Entry(tuple(part.get_shape()), _torch_name(part.get_dtype())) for name, part in slices.items()
             }
+            run = "zimp" in (file.metadata() or {})
+        # A level of a run folder has names of its own; `_stored` are those that the file has.
+        self.entries, self._stored = _of_level(entries) if run else (entries, {})
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:
         """Within it, tensors are read by name; with its end the file is closed, so that memory can be given back."""
         with self._open() as file:
-            yield file.get_tensor
+            yield lambda name: file.get_tensor(self._stored.get(name, name))
 
     @contextmanager
     def _open(self):
@@ -157,6 +163,23 @@ class SafetensorsFile:
             raise ValueError(
                 f"{self.name} is not a complete safetensors file ({error}); was it copied completely?"
             ) from None
+
+
+def _of_level(entries) -> tuple[dict[str, Entry], dict[str, str]]:
+    """The trained networks of a level of a run, with their masks: by seed, if there are several."""
+    seeds = {name.partition("/")[0] for name in entries if "/weights/" in name}
+    found, stored = {}, {}
+    for name, entry in entries.items():
+        owner, part, key = (name.split("/", 2) + ["", ""])[:3]
+        prefix = f"seed {owner}: " if len(seeds) > 1 else ""
+        if part == "weights":
+            mask = f"{owner}/masks/{key}"
+            found[prefix + key] = replace(entry, mask=mask if mask in entries else None)
+            stored[prefix + key] = name
+        else:
+            reason = "weights before training" if part == "early" else "state of the run"
+            found[name] = replace(entry, aside=entry.aside or (None if part == "masks" else reason))
+    return found, stored
 
 
 def _natural(name: str) -> list:
@@ -351,8 +374,8 @@ class Module:
             if not isinstance(tensor, torch.Tensor):
                 self.entries |= _packed(name, tensor)
             else:
-                owner, _, attribute = name.rpartition(".")
-                layer = layers.get(owner) if attribute in ("weight", "weight_orig") else None
+                owner, _, attribute = name.replace("parametrizations.weight.original1", "weight_v").rpartition(".")
+                layer = layers.get(owner) if attribute in ("weight", "weight_orig", "weight_v") else None
                 self.entries[name] = _entry(tensor, kind=kind_of(layer), groups=getattr(layer, "groups", None))
 
     @contextmanager

@@ -57,6 +57,11 @@ def _add_report(commands):
         "folder with one of these",
     )  # fmt: skip
     command.add_argument("--density", type=float, default=0.1, help="of the square-root law; default: 0.1")
+    command.add_argument(
+        "--groups", action="append", default=[], metavar="PATTERN=N",
+        help="the groups of convolutions whose names fit, such as '*.dw.weight=32'; may be given several times",
+    )  # fmt: skip
+    command.add_argument("--width", type=int, help="of the lines; default: that of the terminal, else as long as names")
     command.add_argument("--jobs", type=int, default=1, help="layers to work on at a time; default: 1")
     command.add_argument("--json", metavar="PATH", help="write the reports there; - is the terminal, without tables")
     command.add_argument("--csv", metavar="PATH", help="write the rows of the tables there; - as for --json")
@@ -120,6 +125,9 @@ def _check(arguments):
     """Refuse, before any work, outputs that would fail afterwards or destroy existing files."""
     if not 0 < arguments.density <= 1:
         arguments.error(f"--density {arguments.density} must be above 0 and at most 1")
+    if arguments.width is not None and arguments.width < 60:
+        arguments.error(f"--width {arguments.width} is too narrow for the table; it needs at least 60 characters")
+    arguments.groups = dict(_group(arguments, text) for text in arguments.groups)
     if arguments.jobs < 1:
         arguments.error(f"--jobs {arguments.jobs} must be a number of threads, at least 1")
     for option in ("json", "csv"):
@@ -139,6 +147,13 @@ def _check(arguments):
     for (one, path), (other, same) in combinations(outputs.items(), 2):
         if _same(path, same) and not _same(path, os.devnull):
             arguments.error(f"{one} {path} and {other} {same} are one file; give one of them another")
+
+
+def _group(arguments, text: str) -> tuple[str, int]:
+    pattern, _, count = text.rpartition("=")
+    if not pattern or not count.isdecimal():
+        arguments.error(f"--groups {text} must be a pattern of names and a number, such as '*.dw.weight=32'")
+    return pattern, int(count)
 
 
 def _check_output(arguments, option: str, path: str, inputs: dict[str, str]):
@@ -212,17 +227,20 @@ def _report(arguments) -> int:
     warnings.simplefilter("ignore")  # what torch warns about is read all the same, or has an error of its own
     to_terminal = "-" not in (arguments.json, arguments.csv)
     progress = sys.stderr.isatty() and not arguments.quiet
+    width = arguments.width or (max(60, shutil.get_terminal_size().columns) if sys.stdout.isatty() else None)
     reports, errors = [], {}
     for file in arguments.files:
         try:
-            found = report(file, density=arguments.density, jobs=arguments.jobs, progress=progress)
+            found = report(
+                file, density=arguments.density, groups=arguments.groups, jobs=arguments.jobs, progress=progress
+            )
         except (OSError, ValueError) as error:
             errors[file] = str(error)
             print(f"error: {error}", file=sys.stderr)
             continue
         reports.append(found)
         if to_terminal:
-            _say(found.table() + "\n\n", arguments)
+            _say(found.table(width) + "\n\n", arguments)
     written = [
         _write(arguments, "json", lambda: _as_json(reports, errors)),
         _write(arguments, "csv", lambda: _as_csv(reports)),

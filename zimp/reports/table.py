@@ -37,6 +37,8 @@ COLUMNS = {  # of the table: what of a row, its heading, and what it says
     "total_persistence": ("total", "total persistence, the sum of 1 - |w| / max |w| over the tree"),
     "zeta_ratio": ("/2z(3)", "of a square layer: the same over 2 zeta(3), near 1 where |w| is independent and uniform"),
 }  # fmt: skip
+NO_NUMBERS = ("object", "packed")
+WIDTH = 100  # of the sentences, where none is asked for
 BATCH = 1 << 24  # weights that are read from a file before it is opened anew
 DIGITS = {"critical_compression": 4, "retention": 2, "rieck": 2, "balwani": 2}
 SHORT = {"convolution": "conv", "transposed convolution": "convT", "recurrent": "recur", "embedding": "embed"}
@@ -63,8 +65,10 @@ class Report:
     totals : dict
         Of all rows but embeddings: ``layers``; ``weights``, ``tree`` and their quotient ``critical_compression``;
         ``safe_density`` of the whole, if every layer is pruned as far as is safe; ``uniform_safe_density``, if all are
-        pruned to the same density, and ``first_to_break``, the layer that sets it; ``retention``; ``rieck``, the mean
-        over layers; ``largest``, the largest ``|w|``.
+        pruned to the same density, and ``first_to_break``, the layer that sets it, both without ``all_tree``, the
+        layers none of whose weights can go; ``retention``; ``rieck``, the mean over layers; ``largest``, the largest
+        ``|w|``; ``guessed``, the layers whose groups are a guess; of all rows and tensors ``measured``, how many of the
+        ``numbers`` stand in a row.
     left_out : list of dict
         The other tensors: ``name``, ``shape``, ``dtype``, ``reason``.
     """
@@ -75,23 +79,31 @@ class Report:
     totals: dict
     left_out: list[dict]
 
-    def table(self, width=100) -> str:
-        """The report as text, the names of layers cut such that a line has ``width`` characters if it can."""
+    def table(self, width=None) -> str:
+        """The report as text, each line of at most ``width`` characters where it can be; names are whole without one.
+
+        A name is cut where it is like the others: at its beginning and in its middle, never at a number.
+        """
         headings = [heading for heading, _ in COLUMNS.values()]
         cells = [headings, *map(_cells, self.rows), _network_cells(self.totals)]
+        if width is not None:
+            others = [max(map(len, column)) for column in list(zip(*cells))[1:]]
+            room = max(16, width - sum(others) - len(others))
+            names = _shortened([row[0] for row in cells[1:-1]], room)
+            cells[1:-1] = [[name, *row[1:]] for name, row in zip(names, cells[1:-1])]
         widths = [max(map(len, column)) for column in zip(*cells)]
-        widths[0] = min(widths[0], max(16, width - sum(widths[1:]) - len(widths) + 1))
         lines = [_line(row, widths) for row in cells]
         lines[-1:-1] = ["-" * len(lines[0])]
         values = {"density": self.density, "largest": self.totals["largest"]}
         legend = [f"{heading:8}{what.format(**values)}" for heading, what in COLUMNS.values()]
         for indent, texts in ((8, legend), (2, _remarks(self))):
             lines.append("")
-            lines += [line for text in texts for line in textwrap.wrap(text, width, subsequent_indent=" " * indent)]
+            for text in texts:
+                lines += textwrap.wrap(text, width or WIDTH, subsequent_indent=" " * indent, break_long_words=False)
         return "\n".join([self.source, "", *lines])
 
 
-def report(network, *, density=0.1, jobs=1, progress=False) -> Report:
+def report(network, *, density=0.1, groups=None, jobs=1, progress=False) -> Report:
     """Measure the H0 of all layers of a network, and how far each can be pruned.
 
     Tensors that hold several layers are split, convolutions are seen in the ``"matrix"`` view, and what is no layer is
@@ -103,9 +115,13 @@ def report(network, *, density=0.1, jobs=1, progress=False) -> Report:
     network : torch.nn.Module, path, or dict of str to torch.Tensor
         A network, its state dict, or a file of one, which is read by what is in it and not by its name: safetensors, a
         PyTorch checkpoint, or the ``.index.json`` of a model's shards; or the folder of such a file. No code of a file
-        is run: objects that lie beside the weights are left out by their class. A file does not tell the groups of a convolution, and which convolutions are transposed.
+        is run: objects that lie beside the weights are left out by their class. A file does not tell which convolutions
+        are transposed.
     density : float
         At which the square-root law is taken, see :func:`zimp.retention_bound`; above 0, at most 1.
+    groups : dict of str to int, optional
+        The groups of convolutions, which a file does not tell, by patterns of their names: ``{"*.dw.weight": 32}``. One
+        with a single input channel is taken as depthwise if the layer before it has as many outputs; 1 says no.
     jobs : int
         Threads to use at a time, each with a tensor of its own in memory; -1 is one for each core.
     progress : bool
@@ -120,7 +136,8 @@ def report(network, *, density=0.1, jobs=1, progress=False) -> Report:
     FileNotFoundError
     ValueError
         For a file that is truncated, of another format, or a pickle that could run code; for a network without a
-        layer, and one with weights that are not finite; for a density that is no share, and no threads.
+        layer, and one with weights that are not finite; for a density that is no share, groups that fit no layer, and
+        no threads.
 
     References
     ----------
@@ -142,7 +159,7 @@ def report(network, *, density=0.1, jobs=1, progress=False) -> Report:
     if not 0 < density <= 1:
         raise ValueError(f"density={density} must be above 0 and at most 1: a share of weights, such as 0.1")
     network = open_network(network)
-    layers, left_out = find_layers(network.entries)
+    layers, left_out = find_layers(network.entries, groups)
     if not layers:
         reasons = "; ".join(f"{count} {reason}" for reason, count in Counter(left_out.values()).most_common())
         raise ValueError(f"{network.name} has no layer to measure ({reasons or 'it is empty'})")
@@ -169,7 +186,12 @@ def report(network, *, density=0.1, jobs=1, progress=False) -> Report:
         for name, entry in network.entries.items()
         if name in left_out
     ]
-    return Report(network.name, density, rows, _totals([row for row, _ in counted], largest), out)
+    totals = _totals([row for row, _ in counted], largest)
+    totals["guessed"] = [layer.name for layer in layers if layer.guessed]
+    totals["measured"] = sum(row["weights"] for row in rows)
+    numbers = (math.prod(tensor["shape"]) for tensor in out if tensor["dtype"] not in NO_NUMBERS)
+    totals["numbers"] = totals["measured"] + sum(numbers)
+    return Report(network.name, density, rows, totals, out)
 
 
 def _batches(layers: list[Layer]) -> list[list[Layer]]:
@@ -216,7 +238,9 @@ def _row(layer: Layer, forest: SpanningForest, safe: float, kept: int, density: 
     if layer.tied:
         notes.append(f"the same numbers as {', '.join(layer.tied)}")
     if not whole:
-        notes.append("pruned by torch.nn.utils.prune: measured is what its mask leaves")
+        notes.append("pruned: measured is what its mask leaves")
+    if layer.length is not None:
+        notes.append("weight norm: measured is g v / |v|")
     if forest.n_components > groups:
         notes.append("in pieces already: pruning has cut neurons off")
     elif len(forest) and forest.values[-1] == 0:
@@ -262,15 +286,17 @@ def _least_kept(layer: Layer, left: int, kept: int, tree: int) -> int:
 def _totals(rows: list[dict], largest: float) -> dict:
     weights, tree = sum(row["weights"] for row in rows), sum(row["tree"] for row in rows)
     edges = [row["outputs"] + row["inputs"] - row["components"] for row in rows]
-    breaks = max(rows, key=lambda row: row["safe_density"], default=None)
+    prunable = [row for row in rows if row["tree"] < row["weights"]]
+    breaks = max(prunable, key=lambda row: row["safe_density"], default=None)
     return {
         "layers": len(rows),
         "weights": weights,
         "tree": tree,
         "critical_compression": weights / tree if rows else None,
         "safe_density": math.fsum(row["safe_density"] * row["weights"] for row in rows) / weights if rows else None,
-        "uniform_safe_density": breaks["safe_density"] if rows else None,
-        "first_to_break": full_name(breaks) if rows else None,
+        "uniform_safe_density": breaks["safe_density"] if breaks else None,
+        "first_to_break": full_name(breaks) if breaks else None,
+        "all_tree": [full_name(row) for row in rows if row["tree"] == row["weights"]],
         "retention": (
             math.fsum(row["retention"] * count for row, count in zip(rows, edges)) / sum(edges) if sum(edges) else None
         ),
@@ -307,11 +333,31 @@ def _short(value: float | None, digits: int) -> str:
     return text if len(text) <= 7 else f"{value:.1e}"
 
 
+def _shortened(names: list[str], room: int) -> list[str]:
+    """The names, those that are longer than ``room`` cut; whole where two would be cut to the same."""
+    cut = [_cut(name, room) for name in names]
+    alike = Counter(cut)
+    return [name if alike[short] > 1 else short for name, short in zip(names, cut)]
+
+
+def _cut(name: str, room: int) -> str:
+    """Words without a number go, from the left, before the layer's own; two points stand for them."""
+    words = name.split(".")
+    for k, word in enumerate(words[:-2]):
+        if len(_joined(words)) <= room:
+            break
+        if not re.search(r"\d", word):
+            words[k] = ""
+    short = _joined(words)
+    return short if len(short) < len(name) else name
+
+
+def _joined(words: list[str]) -> str:
+    return re.sub(r"\.{2,}", "..", ".".join(words))
+
+
 def _line(cells: list[str], widths: list[int]) -> str:
     name, kind, *numbers = cells
-    if len(name) > widths[0]:
-        tail = (widths[0] - 2) * 2 // 3  # the end of a name tells more than its beginning
-        name = f"{name[: widths[0] - 2 - tail]}..{name[-tail:]}"
     numbers = [number.rjust(width) for number, width in zip(numbers, widths[2:])]
     return " ".join([name.ljust(widths[0]), kind.ljust(widths[1]), *numbers]).rstrip()
 
@@ -319,13 +365,19 @@ def _line(cells: list[str], widths: list[int]) -> str:
 def _remarks(report: Report) -> list[str]:
     """Sentences for what the table cannot show."""
     totals, remarks = report.totals, []
-    if totals["layers"]:
+    if totals["first_to_break"]:
         remarks.append(
-            f"Pruned by magnitude to the same density, all layers keep their H0 down to "
-            f"{totals['uniform_safe_density']:.4g}; then {totals['first_to_break']} breaks. Each pruned as far as it "
-            f"is safe, {totals['safe_density']:.4g} of the weights remain. No method keeps the H0 of all with fewer "
-            f"than {totals['tree']:,} weights, a compression of {totals['critical_compression']:.4g}."
+            f"Pruned by magnitude to the same density, {'all other' if totals['all_tree'] else 'all'} layers keep "
+            f"their H0 down to {totals['uniform_safe_density']:.4g}; then {totals['first_to_break']} breaks. Each "
+            f"pruned as far as it is safe, {totals['safe_density']:.4g} of the weights remain. No method keeps the H0 "
+            f"of all with fewer than {totals['tree']:,} weights, a compression of {totals['critical_compression']:.4g}."
         )
+    if totals["all_tree"]:
+        remarks.append(f"All tree, so that no weight can go without a change of H0: {_names(totals['all_tree'])}")
+    if totals["guessed"]:
+        remarks.append(f"These totals rest on a guess of the groups of {_names(totals['guessed'])}")
+    share = totals["measured"] / totals["numbers"]
+    remarks.append(f"Measured: {totals['measured']:,} of {totals['numbers']:,} numbers ({share:.1%}).")
     if len(report.rows) > totals["layers"]:
         remarks.append("Embeddings are not counted in the network: pruning leaves them alone.")
     notes = [(note, full_name(row)) for row in report.rows for note in row["notes"]]
