@@ -779,6 +779,18 @@ def test_r5_names_that_would_be_cut_to_the_same_stay_whole():
     assert [line.split()[0] for line in lines if " dense " in line] == names
 
 
+def test_r9_names_that_a_terminal_cannot_show_are_escaped_and_those_with_dollars_are_drawn(tmp_path):
+    names = ["模型.safetensors", "lr_$x_$y.safetensors"]
+    for name in names:
+        saved(tmp_path / name, tensors(**{"层.fc.weight": (3, 4), "a$b$.weight": (3, 4)}))
+    command = [sys.executable, "-m", "zimp", "report", *names, "--json", "out.json", "--figure", "out.svg"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "cp1252"})
+    assert ended.returncode == 0, ended.stderr
+    assert rb"\u6a21\u578b.safetensors" in ended.stdout and b"lr_$x_$y.safetensors" in ended.stdout
+    found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert [report["source"] for report in found["reports"]] == names
+
+
 def test_r10_layers_that_are_all_tree_are_set_apart():
     layers = {"first.weight": torch.rand(5, 6), "last.weight": torch.rand(1, 5), "column.weight": torch.rand(6, 1)}
     report = zimp.report(layers)

@@ -29,6 +29,7 @@ def main():
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (_add_report, _add_sweep):
         add(commands)
+    sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal has no letters for is escaped
     arguments = parser.parse_args()
     try:
         status = arguments.run(arguments)
@@ -310,7 +311,7 @@ def _draw(path: str, reports: list) -> bytes:
         rows = found.rows
         columns = ([row[key] for row in rows] for key in ("safe_density", "iid_density"))
         limits([full_name(row) for row in rows], *columns, [row["tree"] / row["weights"] for row in rows], ax=ax)
-        ax.set_title(found.source, fontsize=9, pad=24)
+        ax.set_title(found.source, fontsize=9, pad=24, parse_math=False)
     drawn = io.BytesIO()
     fig.savefig(drawn, format=Path(path).suffix[1:].lower())
     return drawn.getvalue()
