@@ -1,3 +1,4 @@
+import copy
 import csv
 import io
 import json
@@ -25,10 +26,12 @@ from torch.nn.utils import parametrizations
 from torch.nn.utils import prune as torch_prune
 
 import zimp
+from zimp.checks import as_layer
 from zimp.lab.record import write_whole
 from zimp.reports.checkpoints import Entry
 from zimp.reports.command import main
 from zimp.reports.layouts import find_layers
+from zimp.reports.ranking import Ranking, profile
 from zimp.reports.table import full_name
 
 try:
@@ -799,6 +802,71 @@ def test_r10_layers_that_are_all_tree_are_set_apart():
     assert "all other layers keep" in report.table() and "All tree, so that no weight can go" in report.table()
     bare = zimp.report({"last.weight": torch.rand(1, 5)})
     assert bare.totals["first_to_break"] is None and "breaks" not in bare.table()
+
+
+@pytest.mark.parametrize("name", ["dense", "convolutions", "half", "brain", "double", "pruned"])
+@pytest.mark.parametrize("density", [0.02, 0.1, 0.5, 1.0])
+def test_what_global_and_layerwise_pruning_leave_is_what_torchs_own_pruning_leaves(name, density):
+    report = zimp.report(NETWORKS[name], density=density)
+    modules = [
+        module for module in NETWORKS[name].modules() if isinstance(getattr(module, "weight", None), torch.Tensor)
+    ]
+    weights = [module.weight.detach().float() for module in modules]
+    kept = sum(int(weight.count_nonzero()) for weight in weights)
+    size = sum(row["weights"] for row in report.rows)
+    values = torch.cat([weight.abs().flatten() for weight in weights])
+    least = values.sort(descending=True).values[min(round(density * size), kept) - 1]
+    for row, weight in zip(report.rows, weights, strict=True):
+        matrix = weight.flatten(1).abs()
+        within = matrix.flatten().sort(descending=True).values
+        exists = matrix >= (0 if name != "pruned" else 1e-30)
+        count = min(round(density * row["weights"]), int(exists.sum()))
+        for way, threshold in (("globally", least), ("layerwise", within[count - 1])):
+            mask = exists & (matrix >= threshold)
+            assert row[way]["components"] == zimp.spanning_forest(matrix, mask).n_components
+            assert row[way]["cut_off"] == int((~mask.any(0)).sum()) + int((~mask.any(1)).sum())
+        lightest = zimp.spanning_forest(matrix, exists).values[-1]
+        assert row["global_density"] == int((values >= lightest).sum()) / size
+    assert report.totals["global_density"] == max(row["global_density"] for row in report.rows)
+
+
+def test_global_magnitude_pruning_breaks_a_network_where_the_report_says():
+    torch.manual_seed(0)
+    model = zimp.lenet_300_100(64)
+    totals = zimp.report(model).totals
+    kept = round(totals["global_density"] * totals["weights"])
+    for left, broken in ((kept, 0), (kept - 1, 1)):
+        pruned = copy.deepcopy(model)
+        parts = [(module, "weight") for module in pruned if isinstance(module, nn.Linear)]
+        torch_prune.global_unstructured(parts, torch_prune.L1Unstructured, amount=totals["weights"] - left)
+        pieces = {module: zimp.spanning_forest(module.weight, module.weight_mask).n_components for module, _ in parts}
+        assert sum(count > 1 for count in pieces.values()) == broken
+
+
+@given(st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=4), st.integers(0, 2**32 - 1))
+def test_ranks_are_those_of_all_weights_sorted(seeds, other):
+    """Ties, zeros, halves and masks included."""
+    layers, chosen = [], np.random.default_rng(other)
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        weights = rng.normal(size=rng.integers(1, 9, 2)).astype(rng.choice([np.float16, np.float32]))
+        weights = np.round(weights, 1) if rng.random() < 0.4 else weights * (rng.random() > 0.2)
+        mask = rng.random(weights.shape) < 0.6
+        layers.append((weights, mask if mask.any() else None))
+    graphs = [as_layer(*layer) for layer in layers]
+    existing = [np.abs(w if mask is None else w[mask]).ravel().astype(np.float32) for w, mask in layers]
+    every = np.sort(np.concatenate(existing))[::-1]
+    counts, thresholds, keep = 0, [], int(chosen.integers(1, len(every) + 1))
+    for graph, values in zip(graphs, existing):
+        count = int(chosen.integers(1, len(values) + 1))
+        found, least, _ = profile(graph, count)
+        assert least == np.sort(values)[::-1][count - 1]
+        counts, thresholds = counts + found, [*thresholds, chosen.choice(values)]
+    ranking = Ranking(counts, thresholds, keep)
+    for graph in graphs:
+        ranking.add(graph)
+    assert ranking.at_least().tolist() == [int((every >= threshold).sum()) for threshold in thresholds]
+    assert ranking.least() == every[keep - 1]
 
 
 def test_r11_the_report_says_how_many_of_the_numbers_it_measured():

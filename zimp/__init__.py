@@ -51,6 +51,7 @@ MODULES = {
     "reports.formats": (),
     "reports.checkpoints": (),
     "reports.layouts": (),
+    "reports.ranking": (),
     "reports.table": ("report", "Report"),
     "reports.command": (),
 }  # fmt: skip

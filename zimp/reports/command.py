@@ -20,6 +20,7 @@ from pathlib import Path
 
 INDEX = ".index.json"  # as in .checkpoints, which imports torch
 OUTPUTS = ("json", "csv", "figure")
+WAYS = ("layerwise", "globally")
 FIGURES = (".png", ".svg", ".pdf")
 
 
@@ -288,13 +289,18 @@ def _as_json(reports: list, errors: dict[str, str]) -> str:
 def _as_csv(reports: list) -> str:
     """One line for each layer; lists, such as the shape, as words."""
     text = io.StringIO()
-    rows = [{"source": found.source, **row} for found in reports for row in found.rows]
+    rows = [{"source": found.source, **_flat(row)} for found in reports for row in found.rows]
     writer = csv.DictWriter(text, list(rows[0]) if rows else ["source"], lineterminator="\n")
     writer.writeheader()
-    for row in rows:
-        row["shape"], row["tensors"] = "x".join(map(str, row["shape"])), " ".join(row["tensors"])
-        writer.writerow({**row, "notes": "; ".join(row["notes"])})
+    writer.writerows(rows)
     return text.getvalue()
+
+
+def _flat(row: dict) -> dict:
+    ways = {f"{way}_{key}": (row[way] or {}).get(key) for way in WAYS for key in ("components", "cut_off")}
+    words = {"shape": "x".join(map(str, row["shape"])), "tensors": " ".join(row["tensors"])}
+    kept = {key: value for key, value in row.items() if key not in (*WAYS, "notes")}
+    return kept | words | ways | {"notes": "; ".join(row["notes"])}
 
 
 def _draw(path: str, reports: list) -> bytes:

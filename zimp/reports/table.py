@@ -11,7 +11,9 @@ import textwrap
 from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
+import numpy as np
 from joblib import Parallel, delayed
 from scipy.special import zeta
 from tqdm import tqdm
@@ -21,6 +23,7 @@ from ..checks import number, whole
 from ..topology import SpanningForest, forest_and_safe_density, neural_persistence
 from .checkpoints import open_network
 from .layouts import Layer, find_layers
+from .ranking import Ranking, profile
 
 __all__ = ["Report", "report"]
 
@@ -30,7 +33,8 @@ COLUMNS = {  # of the table: what of a row, its heading, and what it says
     "size": ("size", "outputs x inputs of the layer's graph; of the network its weights"),
     "critical_compression": ("crit", "critical compression: weights / edges of a spanning tree; beyond it H0 changes"),
     "safe_density": ("safe", "safe density: share of weights down to which magnitude pruning leaves H0 as it is"),
-    "iid_density": ("iid", "the same for independent weights, where half of such layers are still connected"),
+    "global_density": ("glob", "density of the network down to which pruning it as a whole leaves this H0 as it is"),
+    "iid_density": ("iid", "the safe density of independent weights, where half of such layers are still connected"),
     "retention": ("law", "square-root law: share of the tree that magnitude pruning to {density:g} keeps at least"),
     "rieck": ("rieck", "neural persistence of Rieck et al., in units of the network's largest |w|, {largest:.4g}"),
     "balwani": ("balw", "neural persistence of Balwani & Krzyston, in units of the layer's largest |w|"),
@@ -53,20 +57,24 @@ class Report:
     source : str
         The file, or the class of the network.
     density : float
-        At which the square-root law is taken.
+        At which the square-root law is taken, and the breaks are counted.
     rows : list of dict
         One for each layer: ``name`` and ``part`` (where a tensor holds several layers); ``tensors``, all names that the
         row stands for, with those of its mask and of tied weights; ``kind``; ``shape`` as stored; ``outputs``,
         ``inputs`` and ``groups`` of its graph; ``weights``, how many; ``density``, the share of them that its mask
         leaves; ``tree``, the edges of its spanning forest where nothing is pruned; ``components`` of its graph, as many
         as groups where it is in one piece; ``critical_compression``, ``safe_density``, ``iid_density``, ``retention``,
-        ``rieck``, ``balwani``, ``total_persistence`` and ``zeta_ratio``, the columns of the table; ``notes``. What has
-        no value is None.
+        ``rieck``, ``balwani``, ``total_persistence`` and ``zeta_ratio``, the columns of the table; ``global_density``,
+        the density of the whole network down to which global magnitude pruning leaves the layer's H0 as it is;
+        ``layerwise`` and ``globally``, what is left of the layer where each layer, or the network as a whole, is pruned
+        by magnitude to ``density``: ``components``, and ``cut_off``, neurons without a weight; ``notes``. What has no
+        value is None.
     totals : dict
         Of all rows but embeddings: ``layers``; ``weights``, ``tree`` and their quotient ``critical_compression``;
         ``safe_density`` of the whole, if every layer is pruned as far as is safe; ``uniform_safe_density``, if all are
-        pruned to the same density, and ``first_to_break``, the layer that sets it, both without ``all_tree``, the
-        layers none of whose weights can go; ``retention``; ``rieck``, the mean over layers; ``largest``, the largest
+        pruned to the same density, and ``first_to_break``, the layer that sets it; ``global_density`` and
+        ``first_to_break_globally``, if the network is pruned as a whole; all these without ``all_tree``, the layers
+        none of whose weights can go; ``retention``; ``rieck``, the mean over layers; ``largest``, the largest
         ``|w|``; ``guessed``, the layers whose groups are a guess; of all rows and tensors ``measured``, how many of the
         ``numbers`` stand in a row.
     left_out : list of dict
@@ -118,7 +126,8 @@ def report(network, *, density=0.1, groups=None, jobs=1, progress=False) -> Repo
         is run: objects that lie beside the weights are left out by their class. A file does not tell which convolutions
         are transposed.
     density : float
-        At which the square-root law is taken, see :func:`zimp.retention_bound`; above 0, at most 1.
+        At which the square-root law is taken, see :func:`zimp.retention_bound`, and to which layers and network are
+        pruned to count what breaks; above 0, at most 1.
     groups : dict of str to int, optional
         The groups of convolutions, which a file does not tell, by patterns of their names: ``{"*.dw.weight": 32}``. One
         with a single input channel is taken as depthwise if the layer before it has as many outputs; 1 says no.
@@ -167,26 +176,27 @@ def report(network, *, density=0.1, groups=None, jobs=1, progress=False) -> Repo
     batches = _batches(layers)
     # Named, or else it would be what a surrounding joblib.parallel_config says: a network goes into no other process.
     work = Parallel(n_jobs=jobs, backend="threading", return_as="generator")(
-        delayed(_measure)(network, batch) for batch in batches
+        delayed(_measure)(network, batch, density) for batch in batches
     )
-    rows, forests = [], []
+    rows, found = [], []
     with tqdm(total=sum(layer.size for layer in layers), unit="weight", unit_scale=True, disable=not progress) as bar:
         for batch, measured in zip(batches, work):
-            for layer, (forest, safe, kept) in zip(batch, measured):
-                rows.append(_row(layer, forest, safe, kept, density))
-                forests.append(forest)
+            for layer, one in zip(batch, measured):
+                rows.append(_row(layer, one, density))
+                found.append(one)
                 bar.update(layer.size)
 
-    counted = [(row, forest) for row, forest in zip(rows, forests) if row["kind"] != "embedding"]
-    largest = max((forest.scale for _, forest in counted), default=0.0)
-    for row, forest in counted:
-        row["rieck"] = neural_persistence(forest, scale=largest or None)
+    counted = [k for k, row in enumerate(rows) if row["kind"] != "embedding"]
+    largest = max((found[k].forest.scale for k in counted), default=0.0)
+    for k in counted:
+        rows[k]["rieck"] = neural_persistence(found[k].forest, scale=largest or None)
+    _rank_all(network, [(layers[k], rows[k], found[k]) for k in counted], density)
     out = [
         {"name": name, "shape": list(entry.shape), "dtype": entry.dtype, "reason": left_out[name]}
         for name, entry in network.entries.items()
         if name in left_out
     ]
-    totals = _totals([row for row, _ in counted], largest)
+    totals = _totals([rows[k] for k in counted], largest)
     totals["guessed"] = [layer.name for layer in layers if layer.guessed]
     totals["measured"] = sum(row["weights"] for row in rows)
     numbers = (math.prod(tensor["shape"]) for tensor in out if tensor["dtype"] not in NO_NUMBERS)
@@ -212,8 +222,18 @@ def _batches(layers: list[Layer]) -> list[list[Layer]]:
     return batches
 
 
-def _measure(network, layers: list[Layer]) -> list[tuple[SpanningForest, float, int]]:
-    """For each layer its forest, its safe density, and the number of weights that its mask keeps."""
+class Measured(NamedTuple):
+    """Of a layer: its forest, its safe density, how many weights its mask keeps, and what :func:`profile` says."""
+
+    forest: SpanningForest
+    safe: float
+    kept: int
+    counts: np.ndarray
+    least: float
+    strongest: np.ndarray
+
+
+def _measure(network, layers: list[Layer], density: float) -> list[Measured]:
     measured = []
     with network.reading() as read:
         for layer in layers:
@@ -225,11 +245,37 @@ def _measure(network, layers: list[Layer]) -> list[tuple[SpanningForest, float, 
             kept = layer.size if graph.mask is None else int(graph.mask.sum())
             if layer.groups > 1:  # a share of the whole matrix, most of which is no weight
                 kept, safe = graph.values.nnz, round(safe * math.prod(layer.shape)) / layer.size
-            measured.append((forest, safe, kept))
+            measured.append(Measured(forest, safe, kept, *profile(graph, min(kept, round(density * layer.size)))))
     return measured
 
 
-def _row(layer: Layer, forest: SpanningForest, safe: float, kept: int, density: float) -> dict:
+def _rank_all(network, parts: list[tuple[Layer, dict, Measured]], density: float):
+    """Give each row what it is worth among all: the layers are read once more."""
+    if not parts:
+        return
+    layers, rows, found = zip(*parts)
+    size = sum(layer.size for layer in layers)
+    keep = min(round(density * size), sum(one.kept for one in found))
+    thresholds = [one.forest.values[-1] if len(one.forest) else np.inf for one in found]
+    ranking = Ranking(sum(one.counts for one in found), thresholds, keep)
+    for batch in _batches(list(layers)):
+        with network.reading() as read:
+            for layer in batch:
+                ranking.add(layer.graph(read))
+    for row, one, count in zip(rows, found, ranking.at_least()):
+        row["global_density"] = int(count) / size
+        row["globally"] = _left(one, ranking.least())
+
+
+def _left(one: Measured, least: float) -> dict[str, int]:
+    """What is left of a layer when all weights below ``least`` are pruned."""
+    joined = int((one.forest.values.astype(np.float32) >= np.float32(least)).sum())
+    cut_off = int((one.strongest < np.float32(least)).sum())
+    return {"components": sum(one.forest.shape) - joined, "cut_off": cut_off}
+
+
+def _row(layer: Layer, one: Measured, density: float) -> dict:
+    forest, kept = one.forest, one.kept
     (m, n), groups, size = layer.shape, layer.groups, layer.size
     whole = kept == size
     tree = m + n - groups
@@ -259,13 +305,16 @@ def _row(layer: Layer, forest: SpanningForest, safe: float, kept: int, density: 
         "tree": tree,
         "components": forest.n_components,
         "critical_compression": size / tree,
-        "safe_density": safe,
+        "safe_density": one.safe,
+        "global_density": None,
         "iid_density": connectivity_density(m // groups, n // groups, 0.5 ** (1 / groups)),
         "retention": _least_kept(layer, round(density * size), kept, len(forest)) / max(1, len(forest)),
         "rieck": None,
         "balwani": None if m + n == 2 else neural_persistence(forest, convention="balwani"),
         "total_persistence": persistence,
         "zeta_ratio": persistence / (2 * float(zeta(3))) if m == n and groups == 1 and whole else None,
+        "layerwise": _left(one, one.least),
+        "globally": None,
         "notes": notes,
     }
 
@@ -288,6 +337,7 @@ def _totals(rows: list[dict], largest: float) -> dict:
     edges = [row["outputs"] + row["inputs"] - row["components"] for row in rows]
     prunable = [row for row in rows if row["tree"] < row["weights"]]
     breaks = max(prunable, key=lambda row: row["safe_density"], default=None)
+    breaks_globally = max(prunable, key=lambda row: row["global_density"], default=None)
     return {
         "layers": len(rows),
         "weights": weights,
@@ -296,6 +346,8 @@ def _totals(rows: list[dict], largest: float) -> dict:
         "safe_density": math.fsum(row["safe_density"] * row["weights"] for row in rows) / weights if rows else None,
         "uniform_safe_density": breaks["safe_density"] if breaks else None,
         "first_to_break": full_name(breaks) if breaks else None,
+        "global_density": breaks_globally["global_density"] if breaks else None,
+        "first_to_break_globally": full_name(breaks_globally) if breaks else None,
         "all_tree": [full_name(row) for row in rows if row["tree"] == row["weights"]],
         "retention": (
             math.fsum(row["retention"] * count for row, count in zip(rows, edges)) / sum(edges) if sum(edges) else None
@@ -372,6 +424,11 @@ def _remarks(report: Report) -> list[str]:
             f"pruned as far as it is safe, {totals['safe_density']:.4g} of the weights remain. No method keeps the H0 "
             f"of all with fewer than {totals['tree']:,} weights, a compression of {totals['critical_compression']:.4g}."
         )
+        remarks.append(
+            f"Pruned by magnitude as a whole, as prune.global_unstructured does, the network keeps the H0 of these "
+            f"down to a density of {totals['global_density']:.4g}; then {totals['first_to_break_globally']} breaks."
+        )
+    remarks += [_breaks(report, *way) for way in (("layerwise", "each layer"), ("globally", "the network as a whole"))]
     if totals["all_tree"]:
         remarks.append(f"All tree, so that no weight can go without a change of H0: {_names(totals['all_tree'])}")
     if totals["guessed"]:
@@ -385,6 +442,20 @@ def _remarks(report: Report) -> list[str]:
     left_out = _grouped((tensor["reason"], tensor["name"]) for tensor in report.left_out)
     remarks += [f"Left out, {len(names)} of these: {reason}: {_names(names)}" for reason, names in left_out]
     return remarks
+
+
+def _breaks(report: Report, way: str, what: str) -> str:
+    """Which layers are in more pieces than before, when ``what`` is pruned to the density of the report."""
+    broken = [row for row in report.rows if row[way] and row[way]["components"] > row["components"]]
+    pieces = sum(row[way]["components"] - row["components"] for row in broken)
+    cut_off = sum(row[way]["cut_off"] for row in broken)
+    start = f"At density {report.density:g}, with {what} pruned by magnitude,"
+    if not broken:
+        return f"{start} no layer breaks."
+    return (
+        f"{start} the H0 of {len(broken)} of {len(report.rows)} layers changes: "
+        f"{pieces:,} more pieces, {cut_off:,} neurons cut off, in {_names([full_name(row) for row in broken])}"
+    )
 
 
 def _grouped(pairs) -> list[tuple[str, list[str]]]:
