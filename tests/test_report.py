@@ -29,9 +29,10 @@ import zimp
 from zimp.checks import as_layer
 from zimp.lab.record import write_whole
 from zimp.reports.checkpoints import Entry
-from zimp.reports.command import main
+from zimp.reports.command import SORTED, main
 from zimp.reports.layouts import find_layers
 from zimp.reports.ranking import Ranking, profile
+from zimp.reports.table import SORTED as TABLE_SORTED
 from zimp.reports.table import full_name
 
 try:
@@ -792,6 +793,22 @@ def test_r9_names_that_a_terminal_cannot_show_are_escaped_and_those_with_dollars
     assert rb"\u6a21\u578b.safetensors" in ended.stdout and b"lr_$x_$y.safetensors" in ended.stdout
     found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     assert [report["source"] for report in found["reports"]] == names
+
+
+def test_the_verdict_alone_a_sorted_table_and_one_legend_for_several_files(checkpoint, tmp_path):
+    other = saved(tmp_path / "other.pt", zimp.lenet_300_100(64).state_dict())
+    ended = run(checkpoint, other)
+    assert ended.stdout.count("critical compression: weights / edges") == 1
+    assert run(checkpoint, other, "--legend").stdout.count("critical compression: weights / edges") == 2
+    brief = run(other, "--brief")
+    assert brief.stdout == zimp.report(other).brief() + "\n\n" and "output.weight breaks" in brief.stdout
+    assert "fc1.bias" not in brief.stdout and len(brief.stdout.splitlines()) <= 12
+    lines = run(other, "--sort", "safe").stdout.splitlines()
+    rows = sorted(zimp.report(other).rows, key=lambda row: -row["safe_density"])
+    assert [line.split()[0] for line in lines[3:6]] == [row["name"] for row in rows]
+    assert set(SORTED) == set(TABLE_SORTED)
+    with pytest.raises(ValueError, match="sort='size' is unknown; it must be one of 'crit', 'safe'"):
+        zimp.report(other).table(sort="size")
 
 
 def test_r10_layers_that_are_all_tree_are_set_apart():

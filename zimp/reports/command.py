@@ -21,6 +21,7 @@ from pathlib import Path
 INDEX = ".index.json"  # as in .checkpoints, which imports torch
 OUTPUTS = ("json", "csv", "figure")
 WAYS = ("layerwise", "globally")
+SORTED = ("crit", "safe", "glob", "iid", "law", "rieck", "balw", "total", "/2z(3)")  # as in .table, which imports torch
 FIGURES = (".png", ".svg", ".pdf")
 
 
@@ -63,6 +64,13 @@ def _add_report(commands):
         "--groups", action="append", default=[], metavar="PATTERN=N",
         help="the groups of convolutions whose names fit, such as '*.dw.weight=32'; may be given several times",
     )  # fmt: skip
+    command.add_argument("--brief", action="store_true", help="the verdict alone, in a few sentences")
+    command.add_argument(
+        "--sort", metavar="COLUMN", choices=SORTED, help=f"sort the layers, the largest first, by {', '.join(SORTED)}"
+    )
+    command.add_argument(
+        "--legend", action="store_true", help="explain the columns after each table, not the first only"
+    )
     command.add_argument("--width", type=int, help="of the lines; default: that of the terminal, else as long as names")
     command.add_argument("--jobs", type=int, default=1, help="layers to work on at a time; default: 1")
     command.add_argument("--json", metavar="PATH", help="write the reports there; - is the terminal, without tables")
@@ -242,7 +250,9 @@ def _report(arguments) -> int:
             continue
         reports.append(found)
         if to_terminal:
-            _say(found.table(width) + "\n\n", arguments)
+            legend = arguments.legend or len(reports) == 1
+            text = found.brief(width) if arguments.brief else found.table(width, legend=legend, sort=arguments.sort)
+            _say(text + "\n\n", arguments)
     written = [
         _write(arguments, "json", lambda: _as_json(reports, errors)),
         _write(arguments, "csv", lambda: _as_csv(reports)),

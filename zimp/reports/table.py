@@ -19,7 +19,7 @@ from scipy.special import zeta
 from tqdm import tqdm
 
 from ..bounds import connectivity_density, retention_bound
-from ..checks import number, whole
+from ..checks import check_choice, number, whole
 from ..topology import SpanningForest, forest_and_safe_density, neural_persistence
 from .checkpoints import open_network
 from .layouts import Layer, find_layers
@@ -41,6 +41,7 @@ COLUMNS = {  # of the table: what of a row, its heading, and what it says
     "total_persistence": ("total", "total persistence, the sum of 1 - |w| / max |w| over the tree"),
     "zeta_ratio": ("/2z(3)", "of a square layer: the same over 2 zeta(3), near 1 where |w| is independent and uniform"),
 }  # fmt: skip
+SORTED = {heading: key for key, (heading, _) in list(COLUMNS.items())[3:]}
 NO_NUMBERS = ("object", "packed")
 WIDTH = 100  # of the sentences, where none is asked for
 BATCH = 1 << 24  # weights that are read from a file before it is opened anew
@@ -87,13 +88,19 @@ class Report:
     totals: dict
     left_out: list[dict]
 
-    def table(self, width=None) -> str:
+    def table(self, width=None, *, legend=True, sort=None) -> str:
         """The report as text, each line of at most ``width`` characters where it can be; names are whole without one.
 
-        A name is cut where it is like the others: at its beginning and in its middle, never at a number.
+        A name is cut where it is like the others: at its beginning and in its middle, never at a number. ``legend``
+        says what the columns are; ``sort`` is the heading of the column by which the layers are sorted, the largest
+        first.
         """
         headings = [heading for heading, _ in COLUMNS.values()]
-        cells = [headings, *map(_cells, self.rows), _network_cells(self.totals)]
+        rows = self.rows
+        if sort is not None:
+            check_choice("sort", sort, SORTED)
+            rows = sorted(rows, key=lambda row: _or_least(row[SORTED[sort]]), reverse=True)
+        cells = [headings, *map(_cells, rows), _network_cells(self.totals)]
         if width is not None:
             others = [max(map(len, column)) for column in list(zip(*cells))[1:]]
             room = max(16, width - sum(others) - len(others))
@@ -103,12 +110,14 @@ class Report:
         lines = [_line(row, widths) for row in cells]
         lines[-1:-1] = ["-" * len(lines[0])]
         values = {"density": self.density, "largest": self.totals["largest"]}
-        legend = [f"{heading:8}{what.format(**values)}" for heading, what in COLUMNS.values()]
-        for indent, texts in ((8, legend), (2, _remarks(self))):
-            lines.append("")
-            for text in texts:
-                lines += textwrap.wrap(text, width or WIDTH, subsequent_indent=" " * indent, break_long_words=False)
+        columns = [f"{heading:8}{what.format(**values)}" for heading, what in COLUMNS.values()]
+        for indent, texts in ((8, columns if legend else []), (2, _verdict(self) + _remarks(self))):
+            lines += [""] * bool(texts) + _wrapped(texts, indent, width)
         return "\n".join([self.source, "", *lines])
+
+    def brief(self, width=None) -> str:
+        """The verdict alone, in a few sentences."""
+        return "\n".join([self.source, *_wrapped(_verdict(self), 2, width)])
 
 
 def report(network, *, density=0.1, groups=None, jobs=1, progress=False) -> Report:
@@ -414,8 +423,19 @@ def _line(cells: list[str], widths: list[int]) -> str:
     return " ".join([name.ljust(widths[0]), kind.ljust(widths[1]), *numbers]).rstrip()
 
 
-def _remarks(report: Report) -> list[str]:
-    """Sentences for what the table cannot show."""
+def _wrapped(texts: list[str], indent: int, width) -> list[str]:
+    lines = []
+    for text in texts:
+        lines += textwrap.wrap(text, width or WIDTH, subsequent_indent=" " * indent, break_long_words=False)
+    return lines
+
+
+def _or_least(value: float | None) -> float:
+    return -math.inf if value is None else value
+
+
+def _verdict(report: Report) -> list[str]:
+    """What the report says about the network as a whole."""
     totals, remarks = report.totals, []
     if totals["first_to_break"]:
         remarks.append(
@@ -434,8 +454,13 @@ def _remarks(report: Report) -> list[str]:
     if totals["guessed"]:
         remarks.append(f"These totals rest on a guess of the groups of {_names(totals['guessed'])}")
     share = totals["measured"] / totals["numbers"]
-    remarks.append(f"Measured: {totals['measured']:,} of {totals['numbers']:,} numbers ({share:.1%}).")
-    if len(report.rows) > totals["layers"]:
+    return [*remarks, f"Measured: {totals['measured']:,} of {totals['numbers']:,} numbers ({share:.1%})."]
+
+
+def _remarks(report: Report) -> list[str]:
+    """Sentences on single layers and tensors."""
+    remarks = []
+    if len(report.rows) > report.totals["layers"]:
         remarks.append("Embeddings are not counted in the network: pruning leaves them alone.")
     notes = [(note, full_name(row)) for row in report.rows for note in row["notes"]]
     remarks += [f"Note: {note}: {_names(names)}" for note, names in _grouped(notes)]
