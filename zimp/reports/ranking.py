@@ -53,6 +53,15 @@ def profile(graph: Graph, keep: int) -> tuple[np.ndarray, float, np.ndarray]:
     Returns
     -------
     (int64 array, float, float32 array of shape ``(m + n,)``)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from zimp.checks import as_layer
+    >>> from zimp.reports.ranking import profile
+    >>> _, least, strongest = profile(as_layer(np.array([[0.9, -0.2], [0.1, 0.5]])), 2)
+    >>> least, [round(float(w), 1) for w in strongest]
+    (0.5, [0.9, 0.5, 0.9, 0.5])
     """
     m, n = graph.values.shape
     counts, rows, cols = np.zeros(BINS, dtype=np.int64), [], np.full(n, -1, dtype=np.float32)
@@ -90,6 +99,18 @@ class Ranking:
         Of which the ranks are asked.
     keep : int
         How many of the largest weights a global pruning keeps.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from zimp.checks import as_layer
+    >>> from zimp.reports.ranking import Ranking, profile
+    >>> layers = [as_layer(np.array([[0.9, 0.2], [0.1, 0.5]])), as_layer(np.array([[0.75, 0.25]]))]
+    >>> ranking = Ranking(sum(profile(layer, 1)[0] for layer in layers), thresholds=[0.5, 0.25], keep=2)
+    >>> for layer in layers:
+    ...     ranking.add(layer)
+    >>> ranking.at_least().tolist(), ranking.least()
+    ([3, 4], 0.75)
     """
 
     def __init__(self, counts, thresholds, keep):
