@@ -31,7 +31,7 @@ from zimp.lab.record import write_whole
 from zimp.reports.checkpoints import Entry
 from zimp.reports.command import SORTED, main
 from zimp.reports.layouts import find_layers
-from zimp.reports.ranking import Ranking, profile
+from zimp.reports.ranking import BINS, Ranking, profile
 from zimp.reports.table import SORTED as TABLE_SORTED
 from zimp.reports.table import full_name
 
@@ -867,21 +867,27 @@ def test_ranks_are_those_of_all_weights_sorted(seeds, other):
     for seed in seeds:
         rng = np.random.default_rng(seed)
         weights = rng.normal(size=rng.integers(1, 9, 2)).astype(rng.choice([np.float16, np.float32]))
-        weights = np.round(weights, 1) if rng.random() < 0.4 else weights * (rng.random() > 0.2)
+        weights = torch.from_numpy(np.round(weights, 1) if rng.random() < 0.4 else weights * (rng.random() > 0.2))
+        weights = weights.bfloat16() if rng.random() < 0.4 else weights
         mask = rng.random(weights.shape) < 0.6
         layers.append((weights, mask if mask.any() else None))
     graphs = [as_layer(*layer) for layer in layers]
-    existing = [np.abs(w if mask is None else w[mask]).ravel().astype(np.float32) for w, mask in layers]
+    magnitudes = [weights.float().abs().numpy() for weights, _ in layers]
+    existing = [w.ravel() if mask is None else w[mask] for w, (_, mask) in zip(magnitudes, layers)]
     every = np.sort(np.concatenate(existing))[::-1]
-    counts, thresholds, keep = 0, [], int(chosen.integers(1, len(every) + 1))
-    for graph, values in zip(graphs, existing):
+    counts, thresholds, keep = np.zeros((2, BINS), dtype=np.int64), [], int(chosen.integers(1, len(every) + 1))
+    for graph, values, (_, mask), whole in zip(graphs, existing, layers, magnitudes):
         count = int(chosen.integers(1, len(values) + 1))
-        found, least, _ = profile(graph, count)
+        found, least, strongest = profile(graph, count)
         assert least == np.sort(values)[::-1][count - 1]
-        counts, thresholds = counts + found, [*thresholds, chosen.choice(values)]
-    ranking = Ranking(counts, thresholds, keep)
+        whole = whole if mask is None else np.where(mask, whole, -1)
+        assert strongest.tolist() == [*whole.max(1), *whole.max(0)]
+        counts[: 1 + (graph.form == "bfloat16")] += found
+        thresholds.append(chosen.choice(values))
+    ranking = Ranking(*counts, thresholds, keep)
     for graph in graphs:
-        ranking.add(graph)
+        if graph.form != "bfloat16":
+            ranking.add(graph)
     assert ranking.at_least().tolist() == [int((every >= threshold).sum()) for threshold in thresholds]
     assert ranking.least() == every[keep - 1]
 

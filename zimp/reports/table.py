@@ -23,7 +23,7 @@ from ..checks import check_choice, number, whole
 from ..topology import SpanningForest, forest_and_safe_density, neural_persistence
 from .checkpoints import open_network
 from .layouts import Layer, find_layers
-from .ranking import Ranking, profile
+from .ranking import BINS, Ranking, profile
 
 __all__ = ["Report", "report"]
 
@@ -188,18 +188,21 @@ def report(network, *, density=0.1, groups=None, jobs=1, progress=False) -> Repo
         delayed(_measure)(network, batch, density) for batch in batches
     )
     rows, found = [], []
+    counts = np.zeros((2, BINS), dtype=np.int64)  # of all layers that count, and of those of bfloat16 among them
     with tqdm(total=sum(layer.size for layer in layers), unit="weight", unit_scale=True, disable=not progress) as bar:
         for batch, measured in zip(batches, work):
             for layer, one in zip(batch, measured):
                 rows.append(_row(layer, one, density))
-                found.append(one)
+                if layer.kind != "embedding":
+                    counts[: 1 + one.coarse] += one.counts
+                found.append(one._replace(counts=None))
                 bar.update(layer.size)
 
     counted = [k for k, row in enumerate(rows) if row["kind"] != "embedding"]
     largest = max((found[k].forest.scale for k in counted), default=0.0)
     for k in counted:
         rows[k]["rieck"] = neural_persistence(found[k].forest, scale=largest or None)
-    _rank_all(network, [(layers[k], rows[k], found[k]) for k in counted], density)
+    _rank_all(network, [(layers[k], rows[k], found[k]) for k in counted], counts, density)
     out = [
         {"name": name, "shape": list(entry.shape), "dtype": entry.dtype, "reason": left_out[name]}
         for name, entry in network.entries.items()
@@ -220,7 +223,7 @@ def _batches(layers: list[Layer]) -> list[list[Layer]]:
     """
     of_tensors = [list(part) for _, part in groupby(layers, key=lambda layer: layer.tensor)]
     sizes = [sum(layer.size for layer in part) for part in of_tensors]
-    limit = max(BATCH, *sizes)
+    limit = max([BATCH, *sizes])
     batches, filled = [[]], 0
     for part, size in zip(of_tensors, sizes):
         if filled + size > limit:
@@ -232,12 +235,13 @@ def _batches(layers: list[Layer]) -> list[list[Layer]]:
 
 
 class Measured(NamedTuple):
-    """Of a layer: its forest, its safe density, how many weights its mask keeps, and what :func:`profile` says."""
+    """Of a layer: forest, safe density, how many weights its mask keeps, if these are bfloat16, and its profile."""
 
     forest: SpanningForest
     safe: float
     kept: int
-    counts: np.ndarray
+    coarse: bool
+    counts: np.ndarray | None
     least: float
     strongest: np.ndarray
 
@@ -254,20 +258,21 @@ def _measure(network, layers: list[Layer], density: float) -> list[Measured]:
             kept = layer.size if graph.mask is None else int(graph.mask.sum())
             if layer.groups > 1:  # a share of the whole matrix, most of which is no weight
                 kept, safe = graph.values.nnz, round(safe * math.prod(layer.shape)) / layer.size
-            measured.append(Measured(forest, safe, kept, *profile(graph, min(kept, round(density * layer.size)))))
+            found = profile(graph, min(kept, round(density * layer.size)))
+            measured.append(Measured(forest, safe, kept, graph.form == "bfloat16", *found))
     return measured
 
 
-def _rank_all(network, parts: list[tuple[Layer, dict, Measured]], density: float):
-    """Give each row what it is worth among all: the layers are read once more."""
+def _rank_all(network, parts: list[tuple[Layer, dict, Measured]], counts: np.ndarray, density: float):
+    """Give each row what it is worth among all: layers of more than 16 bits are read once more."""
     if not parts:
         return
     layers, rows, found = zip(*parts)
     size = sum(layer.size for layer in layers)
     keep = min(round(density * size), sum(one.kept for one in found))
     thresholds = [one.forest.values[-1] if len(one.forest) else np.inf for one in found]
-    ranking = Ranking(sum(one.counts for one in found), thresholds, keep)
-    for batch in _batches(list(layers)):
+    ranking = Ranking(*counts, thresholds, keep)
+    for batch in _batches([layer for layer, one in zip(layers, found) if not one.coarse]):
         with network.reading() as read:
             for layer in batch:
                 ranking.add(layer.graph(read))
