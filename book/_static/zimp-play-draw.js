@@ -267,7 +267,10 @@ zimpPlay.data = zimpPlay.data || {};
           const happened = this.changes;
           this.frame = this.changes = null;
           this.refresh(happened);
-          if (onPage()) address(this.address());
+          if (!onPage()) return;
+          clearTimeout(this.writing); // a long address takes longer than a frame, so it waits until changes rest
+          if (this.root.dataset.state.length < 2000) address(this.address());
+          else this.writing = setTimeout(() => address(this.address()), 200);
         });
       }
     }
@@ -327,9 +330,9 @@ zimpPlay.data = zimpPlay.data || {};
         }
         read[key] = value;
       }
+      if (!draw) return void (this.state = { ...this.start, ...read });
       this.root.scrollIntoView();
-      if (draw) this.set({ ...this.start, ...read });
-      else this.state = { ...this.start, ...read };
+      this.set({ ...this.start, ...read });
     }
 
     copy() {
@@ -447,6 +450,7 @@ zimpPlay.data = zimpPlay.data || {};
     for (const root of document.querySelectorAll(`.zimp-live[data-zimp-view="${name}"]:not([data-state])`)) {
       const view = new View(root, name, definition);
       if (root.previousElementSibling) root.previousElementSibling.classList.add("zimp-replaced");
+      if (onPage() && location.hash.slice(1).split("?")[0] === name) root.scrollIntoView(); // now that it is shown
       window.addEventListener("hashchange", () => view.read());
     }
   }
