@@ -35,6 +35,7 @@ EMBEDDING = re.compile(
 NORM = re.compile(r"norm|(^|_)(ln|bn)(_|\d|$)", re.IGNORECASE)
 REPARAMETRISED = re.compile(r"(^|\.)parametrizations\.|(^|\.)weight_(g|v|orig)$")
 EXPERTS = re.compile("expert|moe")
+INPUTS_FIRST = {"c_attn": 3, "c_fc": 2}  # of GPT-2: at least how many times as many outputs as inputs these layers have
 
 
 @dataclass(frozen=True)
@@ -170,13 +171,13 @@ def rules() -> dict:
         "embedding": EMBEDDING, "norm": NORM, "reparametrised": REPARAMETRISED, "experts": EXPERTS,
         "interleaved": INTERLEAVED, "weight": WEIGHT,
     }  # fmt: skip
-    names = {"fused": FUSED, "gates": GATES, "gpt2": GPT2, "dtypes": DTYPES}
+    names = {"fused": FUSED, "gates": GATES, "gpt2": GPT2, "inputs_first": INPUTS_FIRST, "dtypes": DTYPES}
     return {name: pattern.pattern for name, pattern in patterns.items()} | names
 
 
 def _is_gpt2(name: str, shape) -> bool:
     """Whether a layer with more outputs than inputs is stored as ``(inputs, outputs)``."""
-    least = {"c_attn": 3, "c_fc": 2}.get(_owner(name))
+    least = INPUTS_FIRST.get(_owner(name))
     return least is not None and len(shape) == 2 and shape[1] >= least * shape[0]
 
 
