@@ -55,7 +55,7 @@ def alive(browser, tmp_path):
             '<meta name="viewport" content="width=device-width">'
             f'<link rel="stylesheet" href="{STATIC.as_uri()}/zimp.css">'
             "<style>body { margin: 0 18px; font-family: sans-serif; background: var(--zimp-paper) }</style></head>"
-            "<body><script>const DOCUMENTATION_OPTIONS = {};"
+            "<body><script>const DOCUMENTATION_OPTIONS = {}; "
             f"</script><main>{shown.data}</main></body></html>",
             encoding="utf-8",
         )
