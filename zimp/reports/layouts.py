@@ -43,6 +43,7 @@ EXPERTS = re.compile("expert|moe")
 DIRECTION = re.compile(r"(\.?)(weight_v|parametrizations\.weight\.original1)$")  # of weight norm
 DEPTHWISE = "taken as depthwise, because the layer before has as many outputs; groups= or --groups says otherwise"
 LONG = 4096  # numbers from which a vector that is called a weight is mentioned
+INPUTS_FIRST = {"c_attn": 3, "c_fc": 2}  # of GPT-2: at least how many times as many outputs as inputs these layers have
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,7 @@ def rules() -> dict:
         "embedding": EMBEDDING, "norm": NORM, "reparametrised": REPARAMETRISED, "experts": EXPERTS,
         "interleaved": INTERLEAVED, "weight": WEIGHT,
     }  # fmt: skip
-    names = {"fused": FUSED, "gates": GATES, "gpt2": GPT2, "dtypes": DTYPES}
+    names = {"fused": FUSED, "gates": GATES, "gpt2": GPT2, "inputs_first": INPUTS_FIRST, "dtypes": DTYPES}
     return {name: pattern.pattern for name, pattern in patterns.items()} | names
 
 
@@ -266,7 +267,7 @@ def _lengths(entries) -> dict[str, str]:
 
 def _is_gpt2(name: str, shape) -> bool:
     """Whether a layer with more outputs than inputs is stored as ``(inputs, outputs)``."""
-    least = {"c_attn": 3, "c_fc": 2}.get(_owner(name))
+    least = INPUTS_FIRST.get(_owner(name))
     return least is not None and len(shape) == 2 and shape[1] >= least * shape[0]
 
 
