@@ -12,7 +12,6 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
   const END = 1.12; // where a bar without an end leaves the picture: distances end at 1
 
   const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
-  const lower = index => String(index).replace(/\d/g, digit => "₀₁₂₃₄₅₆₇₈₉"[digit]);
   const line = (tag, colour, attributes) =>
     play.svg(tag, { style: `stroke: ${play.color(colour)}`, fill: "none", "stroke-width": 1.5, ...attributes });
 
@@ -65,15 +64,14 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       view.start = { k: Math.max(least, order.indexOf(tree[least - 3])), step: 0, ...view.settings.state };
       view.state = { ...view.start };
 
-      const named = ([row, col], size) => `x${lower(col)} to y${lower(row)} with |w| = ${+size.toPrecision(3)}`;
+      const named = edge => `${play.edgeName(view.settings, edge)} with |w| = ${play.shown(size(edge))}`;
       function sentence(state) {
         const { now, made, odd, swaps, entered, left, pieces } = at(state);
         if (!swaps) return `The ${state.k} largest weights contain the whole tree: both ways of pruning keep them.`;
         if (!now) {
           return `The ${state.k} largest weights leave ${count(pieces, "component")}: ${count(swaps, "swap")} to go.`;
         }
-        const edge = odd ? entered : left;
-        const which = `Swap ${made} of ${swaps}. The${odd ? " tree" : ""} edge from ${named(ends(edge), size(edge))} `;
+        const which = `Swap ${made} of ${swaps}. The ${odd ? `tree edge ${named(entered)}` : `edge ${named(left)}`} `;
         if (odd) return `${which}enters. It joins two components, and one endless bar ends where the layer's does.`;
         return `${which}leaves, the lightest that is kept outside the tree. It closed a cycle with tree edges, none ` +
           `of them lighter: nothing falls apart, and no bar moves.${made < swaps ? "" : " Now H0 is the layer's."}`;
