@@ -106,6 +106,7 @@ zimpPlay.parts.network(zimpPlay);
       return (attention ? outputs === parts.length * inputs : outputs % parts.length === 0) ? parts : [];
     }
 
+    let before = 0; // outputs of the layer before
     return tensors.flatMap(tensor => {
       const mask = maskOf(tensor);
       const name = mask ? tensor.name.slice(0, -5) : tensor.name;
@@ -113,13 +114,17 @@ zimpPlay.parts.network(zimpPlay);
       const embedding = attribute(name) === "weight" && matches("embedding", owner(name));
       const dense = flat(tensor) && !embedding;
       const transposed = dense && inputsFirst && rules.gpt2.includes(owner(name)) && !/^weight_/.test(attribute(name));
-      const sides = [tensor.shape[0], product(tensor.shape.slice(1))];
+      // A file does not tell groups. With one input channel, after a layer with as many outputs, it is depthwise.
+      const depthwise = !flat(tensor) && tensor.shape[1] === 1 && tensor.shape[0] > 1 && tensor.shape[0] === before;
+      const groups = depthwise ? before : 1;
+      before = tensor.shape[0];
+      const sides = [tensor.shape[0], groups * product(tensor.shape.slice(1))];
       const [outputs, n] = transposed ? sides.reverse() : sides;
       const parts = dense ? partsOf(name, outputs, n) : [];
       const m = outputs / (parts.length || 1);
       return (parts.length ? parts : [""]).map((part, k) => ({
         name: tensor.name + (part && `[${part}]`), shape: flat(tensor) ? [m, n] : tensor.shape, m, n, first: k * m,
-        tensor, mask, transposed, embedding,
+        tensor, mask, transposed, embedding, groups,
       }));
     });
   };
@@ -212,7 +217,8 @@ zimpPlay.parts.network(zimpPlay);
           const left = others ? ` Left out: ${count(others, "tensor")}, such as biases, norms and embeddings.` : "";
           told.textContent = `${file.name}: ${count(layers.length, "layer")}.${left}`;
           const tight = [...layers].sort((a, b) => a.ratio - b.ratio);
-          layer.replaceChildren(...tight.map(({ name, shape }) => option(name, `${name}: ${by(shape)}`)));
+          const alone = tight.filter(({ groups }) => groups === 1); // nothing can be pruned of a depthwise one
+          layer.replaceChildren(...alone.map(({ name, shape }) => option(name, `${name}: ${by(shape)}`)));
           view.set({ of: "file" });
         } catch (error) {
           view.fail(error.message);
