@@ -9,10 +9,13 @@ import subprocess
 
 import numpy as np
 import pytest
+import torch
 from conftest import BOOK
 from reference import present
 
 import zimp
+from zimp.lab.experiments import RULES, topological_sizes
+from zimp.lab.training import batches
 
 SCRIPT = BOOK / "_static" / "zimp-play.js"
 ARRAYS = {"float64": "Float64Array", "float32": "Float32Array", "int32": "Int32Array", "uint8": "Uint8Array"}
@@ -350,3 +353,186 @@ def test_whatever_is_pasted_gives_a_matrix_or_a_sentence():
         texts,
     )
     assert [text for text, fine in zip(texts, answers, strict=True) if fine is not True] == []
+
+
+# A network
+
+SMALL = (64, 32, 10)
+MARGIN = 1e-9  # after 100 steps; seen was 1e-15, but processors sum in different orders
+RUN = """
+    const { start, order, uniforms, data, settings } = given;
+    const network = { ...start, weights: start.weights.map((weight) => weight.slice()) };
+    let drawn = 0;
+    const rows = play.iterativeMagnitudePruning({
+        network, data, order: () => order, random: { uniform: () => uniforms[drawn++] }, ...settings,
+    });
+    return [...rows];
+"""
+
+
+@pytest.fixture(scope="module")
+def data(digits):
+    return {part: {"x": getattr(digits, part).x.numpy().ravel(), "y": getattr(digits, part).y.numpy()}
+            for part in ("train", "validation", "test")}  # fmt: skip
+
+
+def in_64_bits(digits):
+    return zimp.Data("digits", *(zimp.Split(split.x.double(), split.y) for split in digits[1:]))
+
+
+def start_of(seed):
+    """A network of torch in 64 bits as the script has it."""
+    torch.manual_seed(seed)
+    layers = [layer for layer in zimp.small_mlp().double() if hasattr(layer, "weight")]
+    # Biases that are not all alike say more than those of zeros.
+    weights, biases = ([getattr(layer, name).detach().numpy().ravel() for layer in layers]
+                       for name in ("weight", "bias"))  # fmt: skip
+    return {"sizes": SMALL, "weights": weights, "biases": biases}
+
+
+def run_both(digits, data, method, *, rate=0.2, rewind=0, levels=2, steps=100, seed=0):
+    """The rows of the package and of the script, from the same start, batches and random numbers, both in 64 bits."""
+    trained = []
+
+    def build():
+        return zimp.small_mlp().double()
+
+    sizes = topological_sizes(build(), levels, rate)
+    record = zimp.iterative_magnitude_pruning(
+        build, in_64_bits(digits), levels=levels, steps=steps, rewind=rewind, seeds=seed, progress=False,
+        criterion=lambda model, masks, level, generator: RULES[method](model, masks, sizes[level], generator),
+        on_level=lambda seed, level, model, masks: trained.append(
+            [(weight.detach().numpy().copy(), masks[name].numpy()) for name, weight in zimp.prunable(model).items()]
+        ),
+    )  # fmt: skip
+    generator = torch.Generator().manual_seed(seed)
+    drawn = [torch.rand(m * n, dtype=torch.float64, generator=generator).numpy()
+             for _ in range(levels) for m, n in ((32, 64), (10, 32))]  # fmt: skip
+    order = [batch.numpy() for batch in itertools.islice(batches(len(digits.train.y), 60, seed), steps)]
+    rows = ask(RUN, {
+        "start": start_of(seed), "order": order, "uniforms": np.concatenate(drawn), "data": data,
+        "settings": {"rate": rate, "method": method, "rewind": rewind, "levels": levels, "steps": steps},
+    })  # fmt: skip
+    return record.rows, trained, rows
+
+
+def assert_same_run(digits, data, method, **settings):
+    """The same masks, and so the same trees; weights but for rounding, which differs between processors."""
+    expected, trained, rows = run_both(digits, data, method, **settings)
+    assert len(rows) == len(expected) == len(trained)
+    for row, found, layers in zip(expected, rows, trained):
+        assert (found["level"], found["kept"], found["density"]) == (row["level"], row["kept"], row["density"])
+        assert found["loss"] == pytest.approx(row["train_loss"], abs=MARGIN)
+        assert found["accuracy"] == pytest.approx(row["test_accuracy"], abs=1.5 / 360)  # one image may be on the verge
+        for facts, of_layer, (weight, mask) in zip(row["layers"].values(), found["layers"], layers, strict=True):
+            assert np.allclose(of_layer["weights"], weight.ravel(), rtol=0, atol=MARGIN)
+            assert not nearly_equal(weight), "take another seed: rounding may exchange two weights"
+            assert np.array_equal(of_layer["mask"], mask.ravel())
+            assert (of_layer["kept"], of_layer["components"]) == (facts["kept"], facts["beta0"])
+            assert of_layer["treeKept"] == pytest.approx(facts["tree_kept"], abs=1e-12)
+            assert of_layer["denseTreeKept"] == pytest.approx(facts["dense_tree_kept"], abs=1e-12)
+
+
+def nearly_equal(weight):
+    """Whether rounding may exchange two weights of a layer."""
+    magnitudes = np.sort(np.abs(weight[weight != 0]))
+    return np.diff(magnitudes).min() < 1e-11
+
+
+@pytest.mark.parametrize("method", RULES)
+def test_two_levels_by_each_method_are_those_of_the_package(method, digits, data):
+    assert_same_run(digits, data, method)
+
+
+@pytest.mark.parametrize("rewind", [0, 30, None])
+def test_rewinding_is_that_of_the_package(rewind, digits, data):
+    assert_same_run(digits, data, "magnitude", rate=0.5, rewind=rewind, seed=1)
+
+
+def test_a_run_ends_once_only_the_trees_remain(digits, data):
+    _, _, rows = run_both(digits, data, "topological", rate=0.7, levels=3, steps=2)
+    assert len(rows) == 4
+    rows = ask(RUN.replace("return [...rows];", "const all = []; for (let row = rows.next(); ; row = rows.next()) "
+                           "{ all.push(row.value); if (row.done) return all; }"),
+               {"start": start_of(0), "order": [np.arange(9)], "uniforms": [], "data": data,
+                "settings": {"rate": 0.7, "method": "budget", "rewind": 0, "levels": 9, "steps": 1}})  # fmt: skip
+    *rows, last = rows
+    sizes = topological_sizes(zimp.small_mlp(), 9, 0.7)
+    assert last == len(rows) - 1 == next(level for level in range(9) if sizes[level] == sizes[level + 1])
+    assert [[layer["kept"] for layer in row["layers"]] for row in rows] == [
+        list(size.values()) for size in sizes[: last + 1]
+    ]
+
+
+def test_a_deep_network_with_masks_trains_as_in_torch(digits, data):
+    torch.manual_seed(0)
+    sizes = (64, 24, 16, 10)
+    layers = [torch.nn.Linear(n, m, dtype=torch.float64) for n, m in itertools.pairwise(sizes)]
+    model = torch.nn.Sequential(torch.nn.Flatten(), layers[0], torch.nn.ReLU(), layers[1], torch.nn.ReLU(), layers[2])
+    masks = zimp.prune(model, rate=0.6, criterion="random")
+    order = [batch.numpy() for batch in itertools.islice(batches(len(digits.train.y), 60, 0), 100)]
+    start = {"sizes": sizes, "weights": [layer.weight.detach().numpy().ravel().copy() for layer in layers],
+             "biases": [layer.bias.detach().numpy().copy() for layer in layers]}  # fmt: skip
+    given = {"start": start, "order": order, "data": data, "masks": [mask.numpy().ravel() for mask in masks.values()]}
+    for weight, mask in zip(start["weights"], given["masks"]):
+        weight[~mask] = 0
+    answer = ask(
+        """const { start, order, data, masks } = given;
+        const state = play.optimizer(start);
+        const losses = order.map((batch) => play.step(start, state, data.train.x, data.train.y, batch, masks));
+        return { ...start, loss: losses.pop(), accuracy: play.accuracy(start, data.test.x, data.test.y) };""",
+        given,
+    )
+    split = in_64_bits(digits)
+    loss, _ = zimp.train(model, masks, split.train, steps=100, seed=0)
+    assert answer["loss"] == pytest.approx(loss, abs=MARGIN)
+    assert answer["accuracy"] == pytest.approx(zimp.accuracy(model, split.test), abs=1.5 / 360)
+    for layer, weight, bias in zip(layers, answer["weights"], answer["biases"], strict=True):
+        assert np.allclose(weight, layer.weight.detach().numpy().ravel(), rtol=0, atol=MARGIN)
+        assert np.allclose(bias, layer.bias.detach().numpy(), rtol=0, atol=MARGIN)
+
+
+def test_a_seed_fixes_a_run_and_another_seed_gives_another(data):
+    settings = {"data": data, "sizes": SMALL, "rate": 0.3, "method": "random", "rewind": 2, "levels": 2, "steps": 5}
+    runs = ask("return [0, 0, 1].map((seed) => [...play.jobs.run({ ...given, seed })]);", settings)
+    first, again, other = [[row["layers"][0] for row in rows] for rows in runs]
+    for one, same, different in zip(first, again, other, strict=True):
+        assert np.array_equal(one["weights"], same["weights"]) and np.array_equal(one["mask"], same["mask"])
+        assert not np.array_equal(one["weights"], different["weights"])
+    assert [row["kept"] for row in runs[0]] == [2368, 1658, 1161]
+
+
+def test_a_start_and_its_batches_have_the_distributions_of_the_package():
+    answer = ask("""const all = play.batches(150, play.random(3));
+        const order = Array.from({ length: 6 }, () => all.next().value);
+        return { ...play.network([300, 200, 10], play.random(0)), order };""")
+    for weight, bias, (n, m) in zip(answer["weights"], answer["biases"], ((300, 200), (200, 10)), strict=True):
+        assert len(weight) == m * n and bias.tolist() == [0] * m
+        assert weight.std() == pytest.approx((2 / (m + n)) ** 0.5, rel=0.05)
+    epochs = np.concatenate(answer["order"]).reshape(2, 150)
+    assert [len(batch) for batch in answer["order"]] == [60, 60, 30] * 2
+    assert np.array_equal(np.sort(epochs), [range(150)] * 2) and not np.array_equal(*epochs)
+
+
+BAD_RUNS = {
+    "rate: 0": "rate=0 must lie strictly between 0 and 1; 0.2 prunes a fifth of the remaining weights",
+    "rate: NaN": "rate=NaN must lie strictly between 0 and 1",
+    'method: "constructor"': "method=constructor is unknown; it must be one of magnitude, global, topological, budget",
+    "sizes: [64, 0, 10]": "sizes[1]=0 is not a whole number of at least 1",
+    "levels: -1": "levels=-1 is not a whole number of at least 0",
+    "steps: 0.5": "steps=0.5 is not a whole number of at least 1",
+    "rewind: 5": "rewind=5 must be below steps=5; otherwise no training follows the rewinding",
+    "rewind: undefined": "rewind=undefined is not a whole number of at least 0",
+    "seed: -1": "seed=-3 must lie between 0 and",
+    "data: { train: { x: new Float64Array(640).fill(NaN), y: new Uint8Array(10) } }": "the loss is NaN at step 0",
+}
+
+
+def test_a_run_that_cannot_be_is_refused_before_any_training(data):
+    answers = ask(f"""
+        const settings = {{ data: given, sizes: [64, 4, 10], rate: 0.2, method: "magnitude", rewind: 0, seed: 0,
+                            levels: 1, steps: 5 }};
+        return [{", ".join(f"refusal(() => play.jobs.run({{ ...settings, {wrong} }}).next())" for wrong in BAD_RUNS)}];
+    """, data)  # fmt: skip
+    for (wrong, sentence), answer in zip(BAD_RUNS.items(), answers, strict=True):
+        assert answer is not None and answer.startswith(sentence), f"{wrong}: {answer}"

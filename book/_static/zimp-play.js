@@ -392,5 +392,6 @@ zimpPlay.parts.core = function (play) {
 zimpPlay.parts.core(zimpPlay);
 
 if (typeof module === "object") {
+  require("./zimp-play-train.js");
   module.exports = zimpPlay;
 }
