@@ -290,6 +290,8 @@ zimpPlay.parts.train = function (play) {
     });
   };
 
-  Object.assign(play, { network, optimizer, step, accuracy, batches, iterativeMagnitudePruning });
+  Object.assign(play, {
+    network, optimizer, step, accuracy, batches, iterativeMagnitudePruning, topologicalSizes,
+  });
 };
 zimpPlay.parts.train(zimpPlay);
