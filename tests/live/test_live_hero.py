@@ -32,7 +32,9 @@ def test_what_it_says_is_what_zimp_counts(hero):
             else:
                 mask = (zimp.magnitude_mask if rule == "largest" else zimp.topological_mask)(W, k)
             components, kept = zimp.spanning_forest(W, mask).n_components, int((mask & forest.mask).sum())
-            assert re.match(rf"{k} weights left, {words}[^:]*: {components} components?; {kept} of the 13 ", view.sentence)
+            assert re.match(
+                rf"{k} weights left, {words}[^:]*: {components} components?; {kept} of the 13 ", view.sentence
+            )
             assert view.state == {"k": k, "rule": rule, "seed": 0}
     assert view.view.locator(".zimp-edges line").count() == 5
     assert view.problems == []
