@@ -15,7 +15,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
   };
   const STEPS = 150; // of each training, as in the stored runs
   const STORED = { rate: 0.2, hidden: 32, rewind: 0 }; // their setting
-  const LAST = 999; // to look at: the last level, whichever that is
+  const TENTH = 999; // the level to look at, if the reader chose none: that with about a tenth of the weights
   const LOWEST = 0.04; // the density at the end of the axes
   // A mark for each run that there can be, drawn from its middle.
   const MARKS = [
@@ -40,9 +40,8 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
   const STYLE = `
     .zimp-live-runs { width: 100%; font-size: 0.85rem; border-collapse: collapse; }
     .zimp-live-runs caption { caption-side: top; text-align: left; color: inherit; padding: 0.3rem 0 0; }
-    .zimp-live-runs :is(th, td) { padding: 0 0.4rem 0 0; text-align: left; background: none; color: inherit; }
-    .zimp-live-runs label { display: flex; gap: 0.4rem; align-items: center; margin: 0; min-height: 28px; cursor: pointer; }
-    .zimp-live-runs svg { flex: none; }
+    .zimp-live-runs :is(th, td) { padding: 0 0.4rem 0 0; text-align: left; font-weight: inherit; }
+    .zimp-live-runs label { display: block; margin: 0; padding: 0.25rem 0; }
     .zimp-live-runs button { min-width: 28px; padding: 0 !important; }`;
 
   const count = (number, word) => `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
@@ -75,7 +74,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       method: { value: "magnitude", read: play.oneOf(Object.keys(METHODS)) },
       hidden: { value: STORED.hidden, read: play.whole(4, 64) },
       rewind: { value: STORED.rewind, read: play.whole(0, STEPS) },
-      level: { value: LAST, read: play.whole(0, LAST) },
+      level: { value: TENTH, read: play.whole(0, TENTH) },
     },
     reset: view => view.forget(),
 
@@ -88,7 +87,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
       const format = rate => String(play.round(rate, 3));
       view.slider({ key: "rate", label: "Pruning rate", min: 0.05, max: 0.95, step: 0.01, format });
-      view.slider({ key: "seed", label: "Seed", min: 0, max: 30 });
+      view.slider({ key: "seed", label: "Seed", min: 0, max: 30 }).parentNode.style.flexBasis = "10rem";
       view.choice({ key: "method", label: "Method", options: METHODS });
       const more = play.html("details", {}, play.html("summary", {}, "Neurons, rewinding"));
       const hidden = view.slider({ key: "hidden", label: "Hidden neurons", min: 4, max: 64 });
@@ -122,14 +121,20 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const layers = view.canvas("");
 
       // What there is of the chosen run at a level, or at its last so far.
-      const shown = (level = view.state.level) => chosen && chosen.levels[Math.min(level, chosen.levels.length - 1)];
+      function shown(level = view.state.level) {
+        if (!chosen) return null;
+        const { length } = chosen.levels;
+        return chosen.levels[level === TENTH ? nearest(chosen, 0.1, length) : Math.min(level, length - 1)];
+      }
+      view.bound.push(() => shown() && (slider.value = shown().level));
 
       function described(level) {
         const found = shown(level);
         if (!found) return "";
         const [first] = found.layers;
         const as = (view.settings.stored || {})[chosen.method];
-        const alike = as && Object.keys(STORED).every(key => chosen[key] === STORED[key]);
+        const same = Object.keys(STORED).every(key => chosen[key] === STORED[key]);
+        const alike = as && same && found.level < as.density.length;
         const reached = alike && as.accuracy.map(accuracies => accuracies[found.level].toFixed(2));
         return (
           `${named(chosen)}, level ${found.level}, density ${found.density.toFixed(2)}: accuracy ` +
@@ -159,7 +164,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
         data = data || { train: decoded(digits.train), test: decoded(digits.test) };
         const sizes = [64, hidden, 10];
-        const kept = play.topologicalSizes(sizes, LAST, rate).map(left => left.reduce((sum, weights) => sum + weights));
+        const kept = play.topologicalSizes(sizes, TENTH, rate).map(layers => layers.reduce((sum, left) => sum + left));
         const levels = kept.length - 1;
         run.densities = kept.map(weights => weights / kept[0]);
         run.mark = MARKS.find(mark => runs.every(other => other.mark !== mark));
@@ -208,7 +213,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         const found = shown();
         chosen = run;
         if (run) run.radio.checked = true;
-        const same = run && found && view.state.level !== LAST;
+        const same = run && found && view.state.level !== TENTH;
         if (same) view.set({ level: nearest(run, found.density) });
         else view.refresh({});
         view.say(sentence === undefined ? described() : sentence);
@@ -238,7 +243,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
           (chosen ? chosen.radio : main).focus();
         };
         const cross = play.html("button", { type: "button", "aria-label": `Remove ${named(run)}`, click: close }, "×");
-        const name = play.html("label", {}, run.radio, sign, named(run));
+        const name = play.html("label", {}, run.radio, " ", sign, ` ${named(run)}`);
         run.row = play.html("tr", {}, play.html("td", {}, name), ...run.cells, play.html("td", {}, cross));
         rows.append(run.row);
       }
@@ -247,7 +252,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
       function drawPlots({ method }) {
         const wide = view.width >= 560;
-        const [width, height] = wide ? [view.width / 3 - 48, 150] : [view.width - 48, 110];
+        const [width, height] = wide ? [view.width / 3 - 48, 140] : [view.width - 48, 110];
         plots.fit(view.width, wide ? height + 64 : 3 * (height + 52) + 16);
         curves.replaceChildren();
         const found = shown();
@@ -276,7 +281,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
             add(points.map(([x, y]) => `M${axes.x(x)} ${axes.y(y)}${run.mark}`).join(""), `fill: ${color}`);
           }
         });
-        const words = `Accuracy, components and tree against density: ${count(runs.length, "run")}. See the table.`;
+        const words = `Accuracy, components and dense tree kept, against density: ${count(runs.length, "run")}`;
         play.update(plots, { "aria-label": words });
       }
 
@@ -310,7 +315,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
             style: `fill: ${play.color(name)}`,
             d: Array.from(mask, (_, edge) => (here(edge) ? `${place(edge)}h${side}v${side}h-${side}z` : "")).join(""),
           });
-          const text = `${k ? "output" : "first"} layer: ${count(kept, "weight")}, ${count(components, "component")}`;
+          const text = `${k ? "output" : "first layer"}: ${count(kept, "weight")}, ${count(components, "component")}`;
           layers.append(
             play.svg("text", { x: left, y: top - 8, text }),
             fill("pruned", edge => !mask[edge]),
