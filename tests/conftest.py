@@ -1,7 +1,9 @@
 import importlib.util
 import os
+import shutil
 import subprocess
 import sysconfig
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -32,10 +34,48 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """What asks for the book waits for it to be built, or opens a browser; the tests of the course build and grade."""
+    """Mark what is slow: it waits for the book or opens a browser, or builds and grades the course.
+
+    What asks for the book comes last, since the book is built while the other tests run.
+    """
     for item in items:
         if {"site", "browser"} & set(item.fixturenames) or item.path.name == "test_assignments.py":
             item.add_marker("slow")
+    items.sort(key=lambda item: "site" in item.fixturenames)
+
+
+def pytest_collection_finish(session):
+    if any("site" in item.fixturenames for item in session.items) and not session.config.option.collectonly:
+        session.config.book = Build()
+
+
+def pytest_sessionfinish(session):
+    if book := getattr(session.config, "book", None):
+        book.end()
+
+
+class Build:
+    """The book, being built from clean by its command, warnings as errors."""
+
+    def __init__(self):
+        self.out = Path(tempfile.mkdtemp(prefix="zimp-book-"))
+        command = Path(sysconfig.get_path("scripts")) / "jupyter-book"
+        build = [command, "build", BOOK, "--path-output", self.out, "-W", "--keep-going", "--all"]
+        with (self.out / "log").open("w") as log:
+            self._process = subprocess.Popen(list(map(str, build)), stdout=log, stderr=subprocess.STDOUT)
+
+    def site(self):
+        """The folder of its pages, once they are there."""
+        status = self._process.wait()
+        log = (self.out / "log").read_text(encoding="utf-8", errors="replace")
+        assert status == 0, f"the book does not build:\n{log[-9000:]}"
+        return self.out / "_build" / "html"
+
+    def end(self):
+        """Leave nothing behind."""
+        self._process.kill()
+        self._process.wait()
+        shutil.rmtree(self.out, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -44,14 +84,9 @@ def digits():
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory):
-    """The book, built from clean by its command, warnings as errors: the folder of its pages."""
-    out = tmp_path_factory.mktemp("book")
-    command = Path(sysconfig.get_path("scripts")) / "jupyter-book"
-    build = [command, "build", BOOK, "--path-output", out, "-W", "--keep-going", "--all"]
-    result = subprocess.run(list(map(str, build)), capture_output=True, text=True, encoding="utf-8", errors="replace")
-    assert result.returncode == 0, f"the book does not build:\n{result.stdout[-3000:]}\n{result.stderr[-6000:]}"
-    return out / "_build" / "html"
+def site(request):
+    """The folder of the book's pages."""
+    return request.config.book.site()
 
 
 @pytest.fixture

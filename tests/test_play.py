@@ -12,10 +12,12 @@ import pytest
 import torch
 from conftest import BOOK
 from reference import present
+from safetensors.torch import save_file
 
 import zimp
-from zimp.lab.experiments import RULES, topological_sizes
+from zimp.lab.experiments import RULES, SWEEPS, Results, topological_sizes
 from zimp.lab.training import batches
+from zimp.reports.checkpoints import open_network
 
 SCRIPT = BOOK / "_static" / "zimp-play.js"
 ARRAYS = {"float64": "Float64Array", "float32": "Float32Array", "int32": "Int32Array", "uint8": "Uint8Array"}
@@ -32,8 +34,28 @@ const refusal = function (work) {
   try { work(); } catch (error) { return error.constructor === Error ? error.message : String(error.stack); }
   return null;
 };
+const broken = (work) => work.then(() => null, (error) => refusal(() => { throw error; }));
+const fs = require("fs");
+const open = (path) => { // as a File of a page; fs.openAsBlob takes a file of 10 GB for one of 2
+  const { size } = fs.statSync(path);
+  const read = async (begin, end) => {
+    const bytes = new Uint8Array(Math.min(end, size) - begin);
+    const file = await fs.promises.open(path);
+    await file.read(bytes, 0, bytes.length, begin);
+    await file.close();
+    return bytes.buffer;
+  };
+  return { size, slice: (begin, end) => ({ arrayBuffer: () => read(begin, end) }) };
+};
+const layerOf = async (file, tensor) => {
+  const [job, shares] = [play.jobs.layer({ file, tensor }), []];
+  for (let next = await job.next(); ; next = await job.next()) {
+    if (next.done) return { ...next.value, shares };
+    shares.push(next.value);
+  }
+};
 const play = require(%s);
-const given = JSON.parse(require("fs").readFileSync(0, "utf8"), unpack);
+const given = JSON.parse(fs.readFileSync(0, "utf8"), unpack);
 (async () => { %s })().then(
   (answer) => process.stdout.write(JSON.stringify(answer, pack)),
   (error) => { console.error(error); process.exit(1); },
@@ -514,6 +536,34 @@ def test_a_start_and_its_batches_have_the_distributions_of_the_package():
     assert np.array_equal(np.sort(epochs), [range(150)] * 2) and not np.array_equal(*epochs)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("method", RULES)
+def test_runs_in_the_browser_lie_in_the_band_of_the_stored_sweep(method, data):
+    """Their starts, batches and random masks are others, so only the means of ten seeds can be compared."""
+    sweep = SWEEPS["small_mlp"]
+    stored = Results.load(BOOK / "results" / "small_mlp.json")
+    assert stored.fingerprint == sweep.fingerprint and len(sweep.seeds) == 10
+    settings = {"data": data, "sizes": SMALL, "rate": sweep.rate, "method": method, "rewind": sweep.rewind,
+                "levels": sweep.levels, "steps": sweep.steps}  # fmt: skip
+    runs = ask(
+        """return Array.from({ length: 10 }, (_, seed) => [...play.jobs.run({ ...given, seed })].map((row) => ({
+            kept: row.kept, accuracy: row.accuracy, components: row.layers.map((layer) => layer.components),
+        })));""",
+        settings,
+    )
+    measured = {"test_accuracy": [[row["accuracy"] for row in rows] for rows in runs]}
+    for k, layer in enumerate(("fc1.weight", "output.weight")):
+        measured[f"{layer}/beta0"] = [[row["components"][k] for row in rows] for rows in runs]
+    assert all([row["kept"] for row in rows] == stored.curve(method, "kept")[0].tolist() for rows in runs)
+    for quantity, here in measured.items():
+        here, there = np.array(here), stored.curve(method, quantity)
+        means = here.mean(axis=0)
+        error = np.sqrt((here.var(axis=0, ddof=1) + there.var(axis=0, ddof=1)) / 10)
+        assert (abs(means - there.mean(axis=0)) <= 3 * error).all(), quantity
+        if quantity == "test_accuracy":
+            assert (there.min(axis=0) <= means).all() and (means <= there.max(axis=0)).all()
+
+
 BAD_RUNS = {
     "rate: 0": "rate=0 must lie strictly between 0 and 1; 0.2 prunes a fifth of the remaining weights",
     "rate: NaN": "rate=NaN must lie strictly between 0 and 1",
@@ -536,3 +586,260 @@ def test_a_run_that_cannot_be_is_refused_before_any_training(data):
     """, data)  # fmt: skip
     for (wrong, sentence), answer in zip(BAD_RUNS.items(), answers, strict=True):
         assert answer is not None and answer.startswith(sentence), f"{wrong}: {answer}"
+
+
+def test_parts_need_nothing_but_their_text_as_in_a_worker(data):
+    settings = {"data": data, "sizes": SMALL, "rate": 0.3, "method": "topological", "rewind": 0, "seed": 1, "levels": 1,
+                "steps": 2}  # fmt: skip
+    there, here = ask(
+        """const text = Object.values(play.parts).map((part) => `(${part})(zimpPlay);`).join("\\n");
+        const worker = `const zimpPlay = { parts: {}, jobs: {} };\\n${text}\\nzimpPlay;`;
+        return [require("vm").runInNewContext(worker), play].map((play) => [...play.jobs.run(given)].pop().loss);""",
+        settings,
+    )
+    assert there == here > 0
+
+
+# A file
+
+
+def saved(path, tensors):
+    save_file({name: torch.as_tensor(tensor).contiguous() for name, tensor in tensors.items()}, path)
+    return str(path)
+
+
+def of_every_bit_pattern(dtype):
+    """All finite numbers of 16 bits, subnormals and both zeros among them."""
+    numbers = torch.arange(2**16, dtype=torch.int32).to(torch.int16).view(dtype)
+    return numbers[numbers.isfinite()].reshape(-1, 16)
+
+
+def test_headers_and_weights_are_those_that_the_library_reads(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    single = torch.randn(7, 5, generator=generator) * 10.0 ** torch.arange(-43, 37, 16)
+    tensors = {
+        "layer.10.weight": of_every_bit_pattern(torch.float16),
+        "layer.9.weight": of_every_bit_pattern(torch.bfloat16),
+        "layer.2.conv.weight": single.reshape(7, 5, 1, 1),
+        "layer.2.weight": single.double() / 3,
+        "layer.2": torch.ones(3), "10": torch.ones(2, 1), "9": torch.ones(2, 1), "": torch.ones(1),
+        "<img src=x onerror=alert(1)>": torch.eye(2),
+        "__proto__": torch.zeros(2, 3), "constructor": torch.zeros(0, 3), "\u00e9\U0001f600": torch.tensor(2.0),
+        "whole": torch.arange(3), "flags": torch.ones(3, dtype=torch.bool), "bytes": torch.ones(3, dtype=torch.uint8),
+        "eighth": torch.ones(4).to(torch.float8_e4m3fn),
+    }  # fmt: skip
+    path = saved(tmp_path / "all.safetensors", tensors)
+    answer = ask(
+        """const file = open(given);
+        const { tensors } = await play.readHeader(file);
+        const read = (tensor) => /^b?float(16|32|64)$/.test(tensor.dtype)
+          ? play.readTensor(file, tensor) : broken(play.readTensor(file, tensor));
+        return { tensors, weights: await Promise.all(tensors.map(read)) };""",
+        path,
+    )
+    entries = open_network(path).entries
+    assert [tensor["name"] for tensor in answer["tensors"]] == list(entries)
+    for tensor, weights in zip(answer["tensors"], answer["weights"], strict=True):
+        name, entry = tensor["name"], entries[tensor["name"]]
+        assert (tuple(tensor["shape"]), tensor["dtype"]) == (entry.shape, entry.dtype)
+        if entry.dtype in ("float16", "bfloat16", "float32", "float64"):
+            assert weights.dtype == ("float64" if entry.dtype == "float64" else "float32")
+            expected = tensors[name].double().numpy().ravel()
+            assert np.array_equal(weights, expected) and np.array_equal(np.signbit(weights), np.signbit(expected))
+        else:
+            assert weights == (
+                f"{name} holds numbers of {entry.dtype}; the weights of a layer are floats of 16 to 64 bits"
+            )
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_weights_that_are_not_finite_are_refused_as_by_the_package(dtype, tmp_path):
+    for value in (np.nan, np.inf, -np.inf):
+        weights = torch.ones(40, 30, dtype=dtype)
+        weights[31, 7] = value
+        path = saved(tmp_path / "weights.safetensors", {"fc.weight": weights})
+        answers = ask(
+            """const file = open(given);
+            const [tensor] = (await play.readHeader(file)).tensors;
+            return [await broken(play.readTensor(file, tensor)), await broken(layerOf(file, tensor))];""",
+            path,
+        )
+        with pytest.raises(ValueError) as error:
+            zimp.spanning_forest(weights)
+        spelt = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
+        assert answers == [str(error.value).replace(f"is {value};", f"is {spelt};")] * 2
+
+
+def with_header(header, zeros=16, length=None):
+    """The bytes of a file: the length of the header, the header, and weights of zero."""
+    header = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return (len(header) if length is None else length).to_bytes(8, "little") + header + bytes(zeros)
+
+
+def entry(shape=(2, 2), dtype="F32", places=(0, 16)):
+    return {"dtype": dtype, "shape": shape, "data_offsets": places}
+
+
+DAMAGED = "the file is damaged, or no safetensors file"
+BROKEN_FILES = {
+    "empty": (b"", "the file is no safetensors file; in Python, save_file("),
+    "short": (b"1234567", "the file is no safetensors file"),
+    "text": (b"hello, this is a readme\n", "the file is no safetensors file; in Python, save_file("),
+    "zip": (b"PK\x03\x04" + b"\0" * 99, "the file is a zip, as torch.save writes it; choose a .safetensors file: in"),
+    "pickle": (b"\x80\x02\x8a\nl\xfc\x9cF", "the file is a pickle, as old versions of torch.save wrote it; choose"),
+    "index": (b'{"metadata": {}, "weight_map": {}}', "the file is JSON, such as the index of shards; choose one"),
+    "pointer": (b"version https://git-lfs.github.com/spec/v1\n", "the file is a pointer of Git LFS, without the"),
+    "longer than the file": (with_header({}, 0, length=10**12), "the header is said to have 1000000000000 bytes, and "
+                             "the whole file has 10; was it copied completely?"),
+    "longer than any": (with_header({}, length=2**63), "the header is said to have 9223372036854776000 bytes"),
+    "shorter than it is": (with_header({"a": entry()}, length=20), f"the header is not JSON; {DAMAGED}"),
+    "no JSON": (with_header(b"{]"), f"the header is not JSON; {DAMAGED}"),
+    "no UTF-8": (with_header(b'{"\xff": 1}'), f"the header is not JSON; {DAMAGED}"),
+    "no entry": (with_header({"a": None}), f"the header does not say what a is; {DAMAGED}"),
+    "no shape": (with_header({"<b>": {"dtype": "F32", "data_offsets": [0, 0]}}), "the header does not say what <b> is"),
+    "no places": (with_header({"a": entry(places=None)}), "the header does not say what a is"),
+    "negative": (with_header({"a": entry(shape=(-2, -2))}), "the header does not say what a is"),
+    "halves": (with_header({"a": entry(shape=(0.5, 8))}), "the header does not say what a is"),
+    "no dtype": (with_header({"a": entry(dtype=32)}), "the header does not say what a is"),
+    "other size": (with_header({"a": entry(dtype="F16")}), "a has 16 bytes, which does not fit F16 of shape 2x2"),
+    "huge shape": (with_header({"a": entry(shape=(2**52,) * 3)}), "a has 16 bytes, which does not fit F32 of shape"),
+    "backwards": (with_header({"a": entry(places=(16, 0))}), "a has -16 bytes, which does not fit F32"),
+    "overlap": (with_header({"a": entry(), "b": entry(places=(8, 24))}, 24), "the bytes of b do not begin where"),
+    "gap": (with_header({"a": entry(), "b": entry(places=(20, 36))}, 36), "the bytes of b do not begin where"),
+    "truncated": (with_header({"a": entry(), "b": entry(places=(16, 32))}, 20), "the tensors need 171 bytes, but "
+                  "the file has 159; was it copied completely?"),
+    "rest": (with_header({"a": entry()}, 20), f"4 bytes at the end belong to no tensor; {DAMAGED}"),
+}  # fmt: skip
+
+
+def test_a_broken_file_or_one_of_another_kind_is_refused_with_a_sentence(tmp_path):
+    answers = ask("return Promise.all(given.map((bytes) => broken(play.readHeader(new Blob([bytes])))));",
+                  [np.frombuffer(content, np.uint8) for content, _ in BROKEN_FILES.values()])  # fmt: skip
+    for (name, (content, sentence)), answer in zip(BROKEN_FILES.items(), answers, strict=True):
+        assert answer is not None and answer.startswith(sentence), f"{name}: {answer}"
+        path = tmp_path / "broken.safetensors"
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="not a complete safetensors file"):
+            open_network(path)
+
+
+def test_files_of_torch_get_a_sentence_that_says_what_to_do(tmp_path):
+    for zipped in (True, False):
+        path = tmp_path / f"{zipped}.pt"
+        torch.save(torch.nn.Linear(2, 2).state_dict(), path, _use_new_zipfile_serialization=zipped)
+        answer = ask("return broken(play.readHeader(open(given)));", str(path))
+        assert "choose a .safetensors file: in Python, save_file(model.state_dict()" in answer
+
+
+def test_a_file_cut_anywhere_is_refused_and_damage_gives_tensors_or_a_sentence(tmp_path):
+    rng = np.random.default_rng(0)
+    whole = with_header({"a": entry(), "b.weight": entry(shape=(3,), dtype="F16", places=(16, 22))}, 22)
+    cut = [whole[:size] for size in range(len(whole))]
+    damaged = []
+    for _ in range(1000):
+        content = bytearray(whole)
+        for at in rng.integers(8, len(whole) - 22, size=rng.integers(1, 4)):
+            content[at] = rng.choice(list(b'0123456789"{}[]:,abFI\x00\xff'))
+        damaged.append(bytes(content))
+    answers = ask(
+        """return Promise.all(given.map(async (bytes) => {
+            const file = new Blob([bytes]);
+            return (await broken(play.readHeader(file))) ?? (await play.readHeader(file)).tensors;
+        }));""",
+        [np.frombuffer(content, np.uint8) for content in [whole, *cut, *damaged]],
+    )
+    assert not isinstance(answers[0], str) and all(isinstance(answer, str) for answer in answers[1 : 1 + len(cut)])
+    path = tmp_path / "damaged.safetensors"
+    for content, answer in zip(damaged, answers[1 + len(cut) :], strict=True):
+        path.write_bytes(content)
+        if isinstance(answer, str):
+            assert "\n    at " not in answer, answer  # the stack of an error that is not ours
+        else:
+            entries = open_network(path).entries
+            assert {tensor["name"]: (tuple(tensor["shape"]), tensor["dtype"]) for tensor in answer} == {
+                name: (entry.shape, entry.dtype) for name, entry in entries.items()
+            }
+
+
+IN_BLOCKS = """
+    // As a worker is made: from the text of the part, here with blocks of fewer weights.
+    const text = String(play.parts.checkpoint);
+    if (!text.includes("2 ** 22")) throw new Error("where is the size of a block?");
+    (0, eval)(`(${text.replace("2 ** 22", given.block)})`)(play);
+    const file = open(given.path);
+    const { tensors } = await play.readHeader(file);
+    return Promise.all(tensors.map((tensor) => layerOf(file, tensor)));
+"""
+
+
+@pytest.mark.parametrize("block", [1, 30, 200, 10**6])
+def test_a_layer_read_in_blocks_has_the_tree_the_safe_density_and_the_pieces_of_the_package(block, tmp_path):
+    """Float32, since files hold such; small layers of all kinds, and one large enough for blocks as they are."""
+    tensors = {}
+    for number, kind in enumerate(KINDS):
+        for again in range(4):
+            rng = np.random.default_rng([number, again])
+            m, n = ((1, 9), (9, 1), (40, 6), rng.integers(1, 30, size=2))[again]
+            with np.errstate(over="ignore"):
+                weights = np.clip(KINDS[kind](rng, m, n), -3e38, 3e38).astype(np.float32)
+            tensors[f"{number}.{again}"] = weights
+    rng = np.random.default_rng(0)
+    tensors["convolution"] = rng.normal(size=(16, 4, 3, 3)).astype(np.float32)
+    tensors["descending"] = np.sort(rng.random(600))[::-1].reshape(30, 20).astype(np.float32)
+    tensors["ascending"] = np.sort(rng.random(600)).reshape(30, 20).astype(np.float32)
+    path = saved(
+        tmp_path / "layers.safetensors", {name: torch.tensor(weights.copy()) for name, weights in tensors.items()}
+    )
+    names = list(open_network(path).entries)
+    for name, found in zip(names, ask(IN_BLOCKS, {"path": path, "block": str(block)}), strict=True):
+        weights = tensors[name].reshape(len(tensors[name]), -1)
+        forest = zimp.spanning_forest(weights)
+        assert (found["m"], found["n"]) == weights.shape
+        assert np.array_equal(found["rows"], forest.rows) and np.array_equal(found["cols"], forest.cols), name
+        assert np.array_equal(found["values"], forest.values)
+        ranks = np.empty(weights.size)
+        ranks[np.argsort(-np.abs(weights), axis=None, kind="stable")] = np.arange(1, weights.size + 1)
+        assert np.array_equal(found["ranks"], ranks[forest.rows * weights.shape[1] + forest.cols])
+        assert found["safeDensity"] == pytest.approx(zimp.safe_density(weights), abs=1e-12)
+        assert found["kept"] == np.count_nonzero(weights)
+        assert found["components"] == zimp.count_components(weights != 0)
+        assert found["shares"] == sorted(found["shares"]) and found["shares"][-1] == 1
+
+
+def test_what_is_no_layer_is_refused(tmp_path):
+    path = saved(
+        tmp_path / "no_layers.safetensors", {"bias": torch.ones(3), "none": torch.ones(0, 3), "one": torch.tensor(1.0)}
+    )
+    answers = ask("""const file = open(given);
+        const { tensors } = await play.readHeader(file);
+        return Promise.all(tensors.map((tensor) => broken(layerOf(file, tensor))));""", path)  # fmt: skip
+    shapes = {"bias": "(3)", "none": "(0, 3)", "one": "()"}
+    assert answers == [f"{name} has shape {shape}; a layer is a non-empty matrix (outputs, inputs)"
+                       for name, shape in shapes.items()]  # fmt: skip
+
+
+def test_of_a_file_of_10_gb_only_the_header_and_the_layer_are_read(tmp_path):
+    """The file is sparse: it takes no more space on the disk than what is written to it."""
+    path, last = tmp_path / "large.safetensors", np.random.default_rng(0).normal(size=(30, 20)).astype(np.float32)
+    size = 10 * 2**30
+    first = (size // 2 - last.nbytes) // 2
+    tensors = {"embed.weight": entry((first, 2), "BF16", (0, 4 * first)),
+               "output.weight": entry(last.shape, "F32", (4 * first, 4 * first + last.nbytes))}  # fmt: skip
+    header = with_header(tensors, 0)
+    path.write_bytes(header)
+    os.truncate(path, len(header) + 4 * first)
+    with path.open("ab") as file:
+        file.write(last.tobytes())
+    assert path.stat().st_size > 0.99 * size
+    answer = ask(
+        """const whole = open(given);
+        let read = 0;
+        const slice = (begin, end) => { read += end - begin; return whole.slice(begin, end); };
+        const file = { size: whole.size, slice };
+        const { tensors } = await play.readHeader(file);
+        return { tensors, header: read, layer: await layerOf(file, tensors[1]), read };""",
+        str(path),
+    )
+    assert [tensor["name"] for tensor in answer["tensors"]] == list(tensors)
+    assert answer["header"] <= len(header) + 16 and answer["read"] <= len(header) + 16 + 2 * last.nbytes
+    assert np.array_equal(answer["layer"]["values"], zimp.spanning_forest(last).values)

@@ -10,7 +10,7 @@ zimpPlay.parts.train = function (play) {
   const BATCH = 60;
   const ADAM = { rate: 1.2e-3, mean: 0.9, square: 0.999, least: 1e-8 }; // zimp.adam, named after what they decay
 
-  const sum = (values) => values.reduce((total, value) => total + value, 0);
+  const sum = values => values.reduce((total, value) => total + value, 0);
 
   // One value for each layer, of its outputs m and its inputs n.
   const ofLayers = (sizes, value) => sizes.slice(1).map((m, k) => value(m, sizes[k], k));
@@ -21,13 +21,13 @@ zimpPlay.parts.train = function (play) {
     weights: ofLayers(sizes, (m, n) =>
       Float64Array.from({ length: m * n }, () => random.normal() * Math.sqrt(2 / (m + n))),
     ),
-    biases: ofLayers(sizes, (m) => new Float64Array(m)),
+    biases: ofLayers(sizes, m => new Float64Array(m)),
   });
 
   const copy = ({ sizes, weights, biases }) => ({
     sizes,
-    weights: weights.map((weight) => weight.slice()),
-    biases: biases.map((bias) => bias.slice()),
+    weights: weights.map(weight => weight.slice()),
+    biases: biases.map(bias => bias.slice()),
   });
 
   // What leaves each layer for one image, the image itself first; the last are the scores of the classes.
@@ -59,9 +59,9 @@ zimpPlay.parts.train = function (play) {
   const backward = ({ weights }, signals, label, gradients) => {
     const scores = signals[weights.length];
     const largest = Math.max(...scores);
-    const powers = scores.map((score) => Math.exp(score - largest));
+    const powers = scores.map(score => Math.exp(score - largest));
     const total = sum(powers);
-    let errors = powers.map((power) => power / total); // the derivative of the loss by each score
+    let errors = powers.map(power => power / total); // the derivative of the loss by each score
     errors[label] -= 1;
     for (let k = weights.length - 1; k >= 0; k -= 1) {
       const [input, byWeight, byBias] = [signals[k], gradients.weights[k], gradients.biases[k]];
@@ -80,7 +80,7 @@ zimpPlay.parts.train = function (play) {
 
   // Adam's averages of the gradients and of their squares; every level begins with new ones.
   const optimizer = ({ weights, biases }) => {
-    const zeros = (arrays) => arrays.map((array) => new Float64Array(array.length));
+    const zeros = arrays => arrays.map(array => new Float64Array(array.length));
     const average = () => ({ weights: zeros(weights), biases: zeros(biases) });
     return { steps: 0, gradient: average(), mean: average(), square: average() };
   };
@@ -150,7 +150,7 @@ zimpPlay.parts.train = function (play) {
 
   // Pruning
 
-  const rounded = (value) => {
+  const rounded = value => {
     const rest = value - Math.floor(value); // a half is rounded to the even number, as Python does
     return Math.floor(value) + (rest > 0.5 || (rest === 0.5 && Math.floor(value) % 2) ? 1 : 0);
   };
@@ -169,7 +169,7 @@ zimpPlay.parts.train = function (play) {
   // The weights that every layer keeps if all keep the same share of what they have, as many in all as `keep` says.
   const sameShare = (masks, keep) => {
     const left = masks.map(sum);
-    return left.map((count) => rounded((sum(keep) / sum(left)) * count));
+    return left.map(count => rounded((sum(keep) / sum(left)) * count));
   };
 
   // The masks of the next level by each rule of zimp.lab.experiments. All keep the same number of weights in all, that
@@ -180,7 +180,7 @@ zimpPlay.parts.train = function (play) {
       return ofLayers(sizes, (m, n, k) => play.magnitudeMask(weights[k], m, n, counts[k], masks[k]));
     },
     global({ weights }, masks, keep) {
-      const flat = (arrays) => arrays.flatMap((array) => Array.from(array));
+      const flat = arrays => arrays.flatMap(array => Array.from(array));
       const kept = play.magnitudeMask(flat(weights), 1, flat(weights).length, sum(keep), flat(masks));
       let start = 0;
       return weights.map(({ length }) => kept.slice(start, (start += length)));
@@ -276,7 +276,7 @@ zimpPlay.parts.train = function (play) {
 
   // A run from a seed, which fixes the start, the batches and the random masks, each by numbers of its own.
   play.jobs.run = function* ({ data, sizes, rate, method, rewind, seed, levels, steps }) {
-    const [start, order, masks] = [0, 1, 2].map((stream) => 3 * seed + stream);
+    const [start, order, masks] = [0, 1, 2].map(stream => 3 * seed + stream);
     return yield* iterativeMagnitudePruning({
       network: network(sizes, play.random(start)),
       data,
@@ -290,8 +290,6 @@ zimpPlay.parts.train = function (play) {
     });
   };
 
-  Object.assign(play, {
-    network, optimizer, step, accuracy, batches, iterativeMagnitudePruning, topologicalSizes,
-  });
+  Object.assign(play, { network, optimizer, step, accuracy, batches, topologicalSizes, iterativeMagnitudePruning });
 };
 zimpPlay.parts.train(zimpPlay);

@@ -36,10 +36,11 @@ zimpPlay.parts.core = function (play) {
   };
 
   const checkFinite = (weights, n, first = 0) => {
-    const wrong = weights.findIndex((weight) => !Number.isFinite(weight));
-    if (wrong < 0) return;
-    const where = `weights[${first + Math.floor(wrong / n)}, ${wrong % n}]`;
-    throw new Error(`${where} is ${weights[wrong]}; all weights must be finite. Did the training diverge?`);
+    for (let k = 0; k < weights.length; k += 1) {
+      if (Number.isFinite(weights[k])) continue;
+      const where = `weights[${first + Math.floor(k / n)}, ${k % n}]`;
+      throw new Error(`${where} is ${weights[k]}; all weights must be finite. Did the training diverge?`);
+    }
   };
 
   // The forest
@@ -68,7 +69,7 @@ zimpPlay.parts.core = function (play) {
   // Positions in the order of the edges: a radix sort, byte after byte, the last byte first. The bits of a float of
   // at least 0 are a whole number in the same order, so no two numbers are compared, and equals stay as they came. The
   // byte that is stored first is the last one: every machine that runs a browser writes numbers in this way.
-  const heaviestFirst = (magnitudes) => {
+  const heaviestFirst = magnitudes => {
     const size = magnitudes.length;
     const bytes = new Uint8Array(magnitudes.buffer, magnitudes.byteOffset, 8 * size);
     let order = new Int32Array(size);
@@ -90,10 +91,10 @@ zimpPlay.parts.core = function (play) {
   };
 
   // Union-find: `join` says whether its two vertices were in different components.
-  const disjoint = (size) => {
+  const disjoint = size => {
     const parent = new Int32Array(size);
     for (let vertex = 0; vertex < size; vertex += 1) parent[vertex] = vertex;
-    const find = (vertex) => {
+    const find = vertex => {
       while (parent[vertex] !== vertex) {
         parent[vertex] = parent[parent[vertex]];
         vertex = parent[vertex];
@@ -123,25 +124,25 @@ zimpPlay.parts.core = function (play) {
     const { edges, magnitudes } = layerEdges(weights, m, n, mask);
     const taken = kruskal(edges, heaviestFirst(magnitudes), m, n);
     return {
-      rows: Int32Array.from(taken, (k) => Math.floor(edges[k] / n)),
-      cols: Int32Array.from(taken, (k) => edges[k] % n),
-      values: Float64Array.from(taken, (k) => magnitudes[k]),
+      rows: Int32Array.from(taken, k => Math.floor(edges[k] / n)),
+      cols: Int32Array.from(taken, k => edges[k] % n),
+      values: Float64Array.from(taken, k => magnitudes[k]),
       components: m + n - taken.length,
     };
   };
 
   // |w| of the forest's edges in units of the layer's largest, from heavy to light. A layer of zeros has no unit.
-  const relativeValues = ({ values }) => (values[0] > 0 ? values.map((value) => value / values[0]) : values);
+  const relativeValues = ({ values }) => (values[0] > 0 ? values.map(value => value / values[0]) : values);
 
-  const deaths = (weights, m, n, mask) => relativeValues(forest(weights, m, n, mask)).map((value) => 1 - value);
+  const deaths = (weights, m, n, mask) => relativeValues(forest(weights, m, n, mask)).map(value => 1 - value);
 
   const bettiCurve = (weights, m, n, thresholds, mask) => {
     const values = relativeValues(forest(weights, m, n, mask));
-    return Int32Array.from(thresholds, (threshold) => {
+    return Int32Array.from(thresholds, threshold => {
       if (!(typeof threshold === "number" && !Number.isNaN(threshold))) {
         throw new Error(`a threshold is ${threshold}; it must be a number such as 0.5`);
       }
-      const lighter = values.findIndex((value) => value < threshold);
+      const lighter = values.findIndex(value => value < threshold);
       return m + n - (lighter < 0 ? values.length : lighter);
     });
   };
@@ -228,7 +229,7 @@ zimpPlay.parts.core = function (play) {
     }
     const [few, many] = [Math.min(m, n), Math.max(m, n)];
     const isolated = -Math.log(probability); // the expected number of isolated neurons that gives this probability
-    const [larger, smaller] = [many, few].map((size) => Math.log(size) - Math.log(isolated));
+    const [larger, smaller] = [many, few].map(size => Math.log(size) - Math.log(isolated));
     let [low, high] = [Math.max(0, larger), Math.max(0, larger + Math.log(2))];
     for (let round = 0; round < 60; round += 1) {
       const middle = (low + high) / 2;
@@ -243,7 +244,7 @@ zimpPlay.parts.core = function (play) {
 
   // xoshiro128** of Blackman and Vigna (2018), started by splitmix32 from a seed of 32 bits: the same numbers in every
   // browser, which Math.random does not promise.
-  const random = (seed) => {
+  const random = seed => {
     whole("seed", seed, "a whole number");
     if (seed < 0 || seed >= 2 ** 32) throw new Error(`seed=${seed} must lie between 0 and ${2 ** 32 - 1}`);
     let mixed = seed;
@@ -266,9 +267,9 @@ zimpPlay.parts.core = function (play) {
       return result >>> 0;
     };
     const uniform = () => ((bits32() >>> 5) * 2 ** 26 + (bits32() >>> 6)) / 2 ** 53; // in [0, 1), of 53 bits
-    const below = (n) => Math.floor(uniform() * n);
+    const below = n => Math.floor(uniform() * n);
     const normal = () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()); // Box and Muller
-    const shuffle = (array) => {
+    const shuffle = array => {
       for (let last = array.length - 1; last > 0; last -= 1) {
         const other = below(last + 1);
         [array[last], array[other]] = [array[other], array[last]];
@@ -283,7 +284,7 @@ zimpPlay.parts.core = function (play) {
   // A matrix as people have it: lines of numbers with blanks, commas, semicolons or a spreadsheet's tabs between them,
   // also with decimal commas; or in brackets as Python, numpy, torch and MATLAB write it. What can be read in two ways
   // is refused, because a wrong guess would be a wrong picture.
-  const parseMatrix = (text) => {
+  const parseMatrix = text => {
     if (text.length > CHARACTERS) throw tooLarge(`the text has ${text.length.toLocaleString("en")} characters`);
     // The minus of typeset pages is another character, and so are some of their blanks.
     const plain = text.replace(/\u2212/g, "-").replace(/[^\S\r\n\t]+/g, " ").trim();
@@ -292,9 +293,9 @@ zimpPlay.parts.core = function (play) {
     }
     const cells = /[[\]]/.test(plain) ? bracketRows(plain) : lineRows(plain);
     if (!cells.length) throw new Error("there is no number here; paste a line for each row, such as 0.9 -0.2");
-    const rows = cells.map((row, i) => row.map((cell) => toNumber(cell, i)));
+    const rows = cells.map((row, i) => row.map(cell => toNumber(cell, i)));
     const [m, n] = [rows.length, rows[0].length];
-    const ragged = rows.findIndex((row) => row.length !== n);
+    const ragged = rows.findIndex(row => row.length !== n);
     if (ragged > 0) {
       throw new Error(
         `row ${ragged + 1} has ${numbers(rows[ragged].length)}, but row 1 has ${n}; all rows must be equally long. ` +
@@ -308,19 +309,19 @@ zimpPlay.parts.core = function (play) {
     return { weights: Float64Array.from(rows.flat()), m, n };
   };
 
-  const tooLarge = (what) =>
+  const tooLarge = what =>
     new Error(`${what}; a view shows at most ${PASTED}, such as 64 x 64. Paste a part, or compute the whole in Python`);
 
-  const numbers = (count) => (count === 1 ? "1 number" : `${count} numbers`);
+  const numbers = count => (count === 1 ? "1 number" : `${count} numbers`);
 
-  const twoWays = (line) =>
+  const twoWays = line =>
     new Error(
       `"${shortened(line)}" can be read in two ways: a comma may be a decimal comma, or stand between two numbers. ` +
         "Write decimal points, and blanks between the numbers",
     );
 
   // The cells of each row of what stands in brackets.
-  const bracketRows = (text) => {
+  const bracketRows = text => {
     const [start, end] = [text.indexOf("["), text.lastIndexOf("]") + 1];
     const [head, inner, tail] = [text.slice(0, start), text.slice(start + 1, end - 1), text.slice(end)];
     const opened = text.split("[").length - 1;
@@ -334,37 +335,37 @@ zimpPlay.parts.core = function (play) {
       throw new Error(`"${shortened(head || tail)}" is not part of a matrix; copy one matrix alone`);
     }
     if (opened === 1) return inner.trim().split(/\s*[;\n]\s*/).filter(Boolean).map(separate);
-    const rows = inner.split("]").map((row) => row.replace(/^[\s,]*/, ""));
+    const rows = inner.split("]").map(row => row.replace(/^[\s,]*/, ""));
     const rest = rows.pop();
-    if (rest || rows.some((row) => row[0] !== "[" || row.lastIndexOf("[") > 0)) {
+    if (rest || rows.some(row => row[0] !== "[" || row.lastIndexOf("[") > 0)) {
       throw new Error("the brackets are not those of rows within a matrix; a layer has two dimensions, no more");
     }
-    return rows.map((row) => separate(row.slice(1).trim()));
+    return rows.map(row => separate(row.slice(1).trim()));
   };
 
-  const separate = (row) => row.replace(/,\s*$/, "").split(/\s*,\s*|\s+/);
+  const separate = row => row.replace(/,\s*$/, "").split(/\s*,\s*|\s+/);
 
   // The cells of each line of plain text.
-  const lineRows = (text) => {
-    const lines = text.split(/[\r\n]+/).map((line) => line.replace(/[;, ]+$/, "")).filter((line) => line.trim());
+  const lineRows = text => {
+    const lines = text.split(/[\r\n]+/).map(line => line.replace(/[;, ]+$/, "")).filter(line => line.trim());
     const all = lines.join("\n");
-    if (all.includes("\t")) return lines.map((line) => decimals(line.split("\t")));
+    if (all.includes("\t")) return lines.map(line => decimals(line.split("\t")));
     if (all.includes(";")) {
       const parts = all.split(";");
-      if (lines.length > 1) return lines.map((line) => decimals(line.split(";")));
+      if (lines.length > 1) return lines.map(line => decimals(line.split(";")));
       if (all.includes(",")) throw twoWays(all);
-      return parts.some((part) => /\S\s+\S/.test(part)) ? parts.map((part) => separate(part.trim())) : [parts];
+      return parts.some(part => /\S\s+\S/.test(part)) ? parts.map(part => separate(part.trim())) : [parts];
     }
-    return lines.map((line) => {
+    return lines.map(line => {
       if (!all.includes(",")) return line.trim().split(/\s+/);
       const cells = line.trim().split(/\s*,\s*/);
-      if (cells.some((cell) => /\s|^0\d/.test(cell))) throw twoWays(line);
+      if (cells.some(cell => /\s|^0\d/.test(cell))) throw twoWays(line);
       return cells;
     });
   };
 
   // Between tabs or semicolons a comma can only be a decimal comma.
-  const decimals = (cells) => cells.map((cell) => cell.replace(/^(\s*[-+]?\d*),(\d)/, "$1.$2"));
+  const decimals = cells => cells.map(cell => cell.replace(/^(\s*[-+]?\d*),(\d)/, "$1.$2"));
 
   const toNumber = (cell, row) => {
     const [word, where] = [cell.trim(), `in row ${row + 1}`];
@@ -378,7 +379,7 @@ zimpPlay.parts.core = function (play) {
     throw new Error(`"${shortened(word)}" ${where} is not a number; ${advice}`);
   };
 
-  const shortened = (text) => {
+  const shortened = text => {
     const line = text.trim().replace(/\s+/g, " ");
     return line.length > 30 ? `${line.slice(0, 29)}\u2026` : line;
   };
@@ -386,12 +387,13 @@ zimpPlay.parts.core = function (play) {
   Object.assign(play, {
     forest, deaths, bettiCurve, pieces, magnitudeMask, topologicalMask, randomMask, criticalCompression, retentionBound,
     connectivityDensity, random, parseMatrix,
-    heaviestFirst, kruskal, checkFinite, // for files, whose layers are read in parts
+    heaviestFirst, kruskal, checkFinite, // the steps of a forest
   });
 };
 zimpPlay.parts.core(zimpPlay);
 
 if (typeof module === "object") {
   require("./zimp-play-train.js");
+  require("./zimp-play-checkpoint.js");
   module.exports = zimpPlay;
 }

@@ -16,13 +16,14 @@ from pathlib import Path
 
 import checkpoint
 import forest
+import play
 import runs
 import start
 
 from zimp.lab.record import machine
 
 RESULTS = Path(__file__).parent.parent.parent / "book" / "results" / "benchmarks.json"
-PARTS = {"forest": forest, "runs": runs, "checkpoint": checkpoint, "start": start}
+PARTS = {"forest": forest, "runs": runs, "checkpoint": checkpoint, "start": start, "play": play}
 LIBRARIES = ("zimp", "numpy", "scipy", "torch", "ripser", "gudhi", "giotto-ph", "igraph", "networkx", "safetensors")
 
 
