@@ -121,7 +121,7 @@ def test_back_at_a_slider_the_stored_pictures_show():
 def test_a_free_setting_of_one_value_has_no_slider():
     box = zimp.explorer(draw, alt, level=[0, 1], rows=[8], free={"rows": (1, 20)})
     level, field, both = box.children
-    assert (level.description, field.description) == ("level", "or any rows from 1 to 20")
+    assert (level.description, field.description) == ("level", "any rows from 1 to 20")
     assert isinstance(field, ipywidgets.BoundedIntText)  # both ends are whole
     field.value = 11
     assert described(both) == "{'level': 0, 'rows': 11}"

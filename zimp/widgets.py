@@ -167,7 +167,7 @@ def _field(name, value, low, high):
         min=low,
         max=high,
         step=1 if whole else 0.01,
-        description=f"or any {name.replace('_', ' ')} from {low:g} to {high:g}",
+        description=f"any {name.replace('_', ' ')} from {low:g} to {high:g}",
         style={"description_width": "initial"},
         layout={"width": "min(100%, 24em)"},
     )
