@@ -9,7 +9,8 @@
    network namespace with nothing in it.
 4. For each page with a Binder button: the image's own command on loopback, and Chromium on the path of the button. The
    page must open as a notebook, run without an error, and move a picture by its slider, again after its kernel was
-   killed. The assignments are uploaded, as their pages say, and run.
+   killed. Before that, the kernel must draw a number that is typed into an explorer's field. The assignments are
+   uploaded, as their pages say, and run.
 
 Exits with 0 if every page did all this within the limits. Needs Linux, Chromium, the package's test extra, and pip's
 index.
@@ -235,6 +236,7 @@ def rehearse(image, browser, path):
             assert not state["left"], f"{state['left']} of {state['code']} cells have not run after {seconds:.0f} s"
             if state["explorers"]:
                 move(page, state["explorers"][0])
+                ask(page)
                 kernel.send_signal(signal.SIGKILL)
                 kernel.wait(30)
                 page.locator(".jp-Dialog").get_by_role("button", name="Ok").click(timeout=60_000)  # it "has died"
@@ -252,6 +254,21 @@ def move(page, cell):
     explorer.get_by_role("slider").first.press("ArrowRight")
     explorer.locator(f".zimp-figure:not([aria-label={json.dumps(before)}]) >> visible=true").wait_for()
     assert explorer.locator(".zimp-figure >> visible=true").count() == 1
+
+
+def ask(page):
+    """Type a number into an explorer's field, if it has one, until the kernel has drawn it."""
+    explorer = page.locator(".zimp-explorer >> visible=true").first
+    field = explorer.locator(".zimp-free input")
+    if not field.count():
+        return
+    before = explorer.locator(".zimp-figure >> visible=true").get_attribute("aria-label")
+    low, high = (float(field.first.get_attribute(end)) for end in ("min", "max"))
+    number = low + 0.37 * (high - low)
+    field.first.fill(f"{number:.2f}" if high <= 1 else f"{number:.0f}")
+    field.first.press("Enter")
+    drawn = explorer.locator(f".zimp-figure:not([aria-label={json.dumps(before)}]) >> visible=true")
+    drawn.wait_for(timeout=1000 * SECONDS)
 
 
 def main():
