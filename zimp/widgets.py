@@ -1,15 +1,19 @@
 """What moves on a static page, in JupyterLab and in Binder, with no kernel behind it: explorers and live views.
 
 An explorer is a row of pictures, one for each setting, drawn beforehand; the browser links a slider to the picture that
-is shown, by stock ipywidgets. A live view computes in the browser: its scripts come with it, from ``book/_static``.
+is shown, by stock ipywidgets. Where there is a kernel, it can draw settings between those. A live view computes in the
+browser: its scripts come with it, from ``book/_static``.
 """
 
 from __future__ import annotations
 
 import html
 import json
+import math
+from collections.abc import Mapping
 from importlib import resources
 from itertools import product
+from numbers import Integral, Real
 from pathlib import Path
 
 import ipywidgets
@@ -31,8 +35,10 @@ PARTS = {
 OWN = {"drag": 4096, "masks": 10, "race": 144, "swaps": 4096}
 
 
-def explorer(draw, alt, **settings):
+def explorer(draw, alt, *, free=None, **settings):
     """Show one slider for each setting, and the picture for the current settings.
+
+    With a kernel, in JupyterLab and in Binder, a setting that is ``free`` has a field too, which takes any number.
 
     Parameters
     ----------
@@ -40,8 +46,12 @@ def explorer(draw, alt, **settings):
         ``draw(**setting)`` returns the matplotlib figure of one setting.
     alt : function
         ``alt(**setting)`` returns the sentence that says what is to be seen in it, for readers who do not see it.
+    free : dict of str to (low, high), optional
+        Settings for which a kernel may draw any number from ``low`` to ``high``, or any whole number if both are whole.
+        The book's pages, which have no kernel, do not show the fields.
     **settings : list
-        The values of each slider, by name; an underscore in a name is shown as a space. All combinations are drawn.
+        The values of each slider, by name; an underscore in a name is shown as a space. All combinations are drawn. A
+        free setting of a single value has its field only, no slider.
 
     Returns
     -------
@@ -52,7 +62,8 @@ def explorer(draw, alt, **settings):
     Raises
     ------
     ValueError
-        Without settings, for a setting without values, and where ``draw`` returns no figure or ``alt`` no text.
+        Without settings, for a setting without values, for a free setting that has no values or no range, and where
+        ``draw`` returns no figure or ``alt`` no text.
 
     Examples
     --------
@@ -61,7 +72,8 @@ def explorer(draw, alt, **settings):
     ...     fig, ax = plots.figure()
     ...     plots.bipartite([[0.9, 0.2], [0.1, 0.5]], threshold=threshold, ax=ax)
     ...     return fig
-    >>> box = widgets.explorer(draw, lambda threshold: f"edges of at least {threshold}", threshold=[1.0, 0.5])
+    >>> box = widgets.explorer(draw, lambda threshold: f"edges of at least {threshold}", threshold=[1.0, 0.5],
+    ...                        free={"threshold": (0.0, 1.0)})
     """
     settings = {name: as_list(name, values) for name, values in settings.items()}
     for name, values in settings.items():
@@ -70,15 +82,9 @@ def explorer(draw, alt, **settings):
     if not settings:
         raise ValueError("explorer needs at least one setting, such as threshold=[1.0, 0.5]")
 
-    sliders = {
-        name: ipywidgets.SelectionSlider(
-            options=[(_label(value), i) for i, value in enumerate(values)],
-            description=name.replace("_", " "),
-            style={"description_width": "initial"},
-            layout={"width": "min(100%, 34em)"},
-        )
-        for name, values in settings.items()
-    }
+    free = _check_free({} if free is None else free, settings)
+
+    sliders = {name: _slider(name, values) for name, values in settings.items()}
     frames = [_frame(draw, alt, dict(zip(settings, chosen))) for chosen in product(*settings.values())]
     pictures = [ipywidgets.HTML(frame) for frame in frames]
     for name, values in reversed(settings.items()):  # the last setting varies fastest: stack the pictures up from there
@@ -88,7 +94,86 @@ def explorer(draw, alt, **settings):
         ]
         for stack in pictures:
             ipywidgets.jslink((sliders[name], "index"), (stack, "selected_index"))
-    return _Explorer([*sliders.values(), *pictures], fallback=frames[0])
+    controls = [slider for name, slider in sliders.items() if name not in free or len(settings[name]) > 1]
+    if free:
+        fields, pictures = _fields(draw, alt, settings, free, sliders, *pictures)
+        controls += fields
+    return _Explorer([*controls, *pictures], fallback=frames[0])
+
+
+def _fields(draw, alt, settings, free, sliders, stored):
+    """A field for each free setting, and a stack of the stored pictures and of one that the kernel draws."""
+    fields = {name: _field(name, settings[name][0], *limits) for name, limits in free.items()}
+    computed = ipywidgets.HTML()
+    both = ipywidgets.Stack([stored, computed], selected_index=0)
+
+    def show_chosen(_):
+        at_sliders = {name: values[sliders[name].index] for name, values in settings.items()}
+        chosen = at_sliders | {name: field.value for name, field in fields.items()}
+        if chosen == at_sliders:  # this picture is there
+            both.selected_index = 0
+            return
+        computed.value, both.selected_index = "<p>The kernel is computing …</p>", 1
+        try:
+            computed.value = _frame(draw, alt, chosen)
+        except Exception as error:  # raised here, it would be lost in the kernel's log
+            computed.value = f"<p>{html.escape(f'{type(error).__name__}: {error}')}</p>"
+
+    def follow_slider(name):
+        def follow(_):
+            value = settings[name][sliders[name].index]
+            if name in fields and fields[name].value != value:
+                fields[name].value = value  # which shows what is chosen
+            else:
+                show_chosen(_)
+
+        return follow
+
+    for name, slider in sliders.items():
+        slider.observe(follow_slider(name), "index")
+    for field in fields.values():
+        field.observe(show_chosen, "value")
+    return fields.values(), [both]
+
+
+def _check_free(free, settings) -> dict:
+    if not isinstance(free, Mapping):
+        raise ValueError(f"free is a {type(free).__name__}; it must be a dict such as {{'rate': (0.1, 0.9)}}")
+    for name, limits in free.items():
+        if name not in settings:
+            raise ValueError(f"free names {name!r}, which is no setting; give values for its slider, too")
+        low, high = limits if isinstance(limits, (tuple, list)) and len(limits) == 2 else (None, None)
+        for value in (low, high, *settings[name]):
+            if not (isinstance(value, Real) and isinstance(low, Real) and -math.inf < low <= value <= high < math.inf):
+                raise ValueError(
+                    f"free[{name!r}] is {limits!r}; it must be the lowest and the highest number that the kernel may "
+                    f"draw, such as (0.1, 0.9), and the values of {name} must lie between them"
+                )
+    return free
+
+
+def _slider(name, values):
+    return ipywidgets.SelectionSlider(
+        options=[(_label(value), i) for i, value in enumerate(values)],
+        description=name.replace("_", " "),
+        style={"description_width": "initial"},
+        layout={"width": "min(100%, 34em)"},
+    )
+
+
+def _field(name, value, low, high):
+    whole = isinstance(low, Integral) and isinstance(high, Integral)
+    field = (ipywidgets.BoundedIntText if whole else ipywidgets.BoundedFloatText)(
+        value=value,
+        min=low,
+        max=high,
+        step=1 if whole else 0.01,
+        description=f"any {name.replace('_', ' ')} from {low:g} to {high:g}",
+        style={"description_width": "initial"},
+        layout={"width": "min(100%, 24em)"},
+    )
+    field.add_class("zimp-free")  # which the book's style sheet hides
+    return field
 
 
 class _Explorer(ipywidgets.VBox):

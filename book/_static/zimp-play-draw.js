@@ -72,7 +72,9 @@ zimpPlay.data = zimpPlay.data || {};
 
   // Axes in a box of an SVG: ticks and labels are drawn; what comes back turns numbers into pixels. Drawn anew, the old
   // ones are replaced.
-  function axes(parent, { left, top, width, height, x, y, xlabel = "", ylabel = "", xticks, yticks, format = String }) {
+  function axes(parent, given) {
+    const { left, top, width, height, x, y, xlabel = "", ylabel = "", xticks, yticks, format = String } = given;
+    const { xformat = format, yformat = format } = given;
     let group = parent.querySelector(":scope > .zimp-axes");
     if (group) group.replaceChildren();
     else parent.prepend((group = svg("g", { class: "zimp-axes", "aria-hidden": "true" })));
@@ -84,11 +86,11 @@ zimpPlay.data = zimpPlay.data || {};
     line(left, top + height, left + width, top + height);
     for (const tick of xticks || ticks(...x)) {
       line(across(tick), top + height, across(tick), top + height + 4);
-      label(format(tick), { x: across(tick), y: top + height + 17, "text-anchor": "middle" });
+      label(xformat(tick), { x: across(tick), y: top + height + 17, "text-anchor": "middle" });
     }
     for (const tick of yticks || ticks(...y)) {
       line(left - 4, up(tick), left, up(tick));
-      label(format(tick), { x: left - 7, y: up(tick) + 4, "text-anchor": "end" });
+      label(yformat(tick), { x: left - 7, y: up(tick) + 4, "text-anchor": "end" });
     }
     label(xlabel, { x: left + width / 2, y: top + height + 34, "text-anchor": "middle" });
     label(ylabel, { x: left, y: top - 8, "text-anchor": "start" });

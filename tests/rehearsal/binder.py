@@ -9,7 +9,8 @@
    network namespace with nothing in it.
 4. For each page with a Binder button: the image's own command on loopback, and Chromium on the path of the button. The
    page must open as a notebook, run without an error, and move a picture by its slider and each live view by its
-   controls, again after its kernel was killed. The assignments are uploaded, as their pages say, and run.
+   controls, again after its kernel was killed. Before that, the kernel must draw a number that is typed into an
+   explorer's field. The assignments are uploaded, as their pages say, and run.
 
 Exits with 0 if every page did all this within the limits. Needs Linux, Chromium, the package's test extra, and pip's
 index.
@@ -241,6 +242,8 @@ def rehearse(image, browser, path):
             moving = [(move, cell) for cell in state["explorers"][:1]] + [(change, cell) for cell in state["views"]]
             for moves, cell in moving:
                 moves(page, cell)
+            if state["explorers"]:
+                ask(page)
             if moving:
                 kernel.send_signal(signal.SIGKILL)
                 kernel.wait(30)
@@ -277,6 +280,21 @@ def change(page, cell):
                 return
             page.wait_for_timeout(25)
     raise AssertionError(f"the view of cell {cell} does not move from {before}")
+
+
+def ask(page):
+    """Type a number into an explorer's field, if it has one, until the kernel has drawn it."""
+    explorer = page.locator(".zimp-explorer >> visible=true").first
+    field = explorer.locator(".zimp-free input")
+    if not field.count():
+        return
+    before = explorer.locator(".zimp-figure >> visible=true").get_attribute("aria-label")
+    low, high = (float(field.first.get_attribute(end)) for end in ("min", "max"))
+    number = low + 0.37 * (high - low)
+    field.first.fill(f"{number:.2f}" if high <= 1 else f"{number:.0f}")
+    field.first.press("Enter")
+    drawn = explorer.locator(f".zimp-figure:not([aria-label={json.dumps(before)}]) >> visible=true")
+    drawn.wait_for(timeout=1000 * SECONDS)
 
 
 def main():
