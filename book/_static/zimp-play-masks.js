@@ -77,7 +77,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         },
       }));
       const left = wide ? side + 34 : 26;
-      const top = wide ? 20 : 250;
+      const top = wide ? 20 : 232;
       const plots = [svg("g"), svg("g"), svg("g")];
       drawing.append(...plots);
       const { x } = play.axes(plots[0], {

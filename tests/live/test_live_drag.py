@@ -175,7 +175,8 @@ def test_whatever_is_typed_or_pasted_gets_a_sentence_and_the_last_layer_stays(dr
     x, y, weight = view.view.locator(".zimp-live-field input").all()
     for field, value, words in (
         (x, "7", "There is no such edge: x goes from 0 to 1, y from 0 to 2."), (x, "one", "no such edge"),
-        (weight, "<b>2</b>", "“<b>2</b>” is not a number"), (weight, "", "not a number"), (weight, "1e999", "not a number"),
+        (weight, "<b>2</b>", "“<b>2</b>” is not a number"), (weight, "", "not a number"),
+        (weight, "1e999", "not a number"),
     ):  # fmt: skip
         field.fill(value)
         field.press("Enter")
