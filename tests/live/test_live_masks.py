@@ -97,6 +97,7 @@ def test_every_mask_of_random_layers_is_judged_as_by_zimp(alive):
             assert view.sentence.startswith(f"{sum(each[kind] for each in known.values())} of the {len(known)} masks")
         for bits in random.choice(list(known), size=6):
             view.page.evaluate(f"location.hash = '#masks?mask={bits}'")
+            assert view.state["mask"] == bits
             connected, preserves, tree = known[bits]
             words = view.view.inner_text()
             assert ("✓ connected" in words) == connected and ("✓ H0 preserved" in words) == preserves
