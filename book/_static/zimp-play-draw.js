@@ -234,7 +234,9 @@ zimpPlay.data = zimpPlay.data || {};
       const foot = html("div", { class: "zimp-live-foot" }, button("Reset", () => this.reset()));
       if (onPage()) foot.append(button("Copy link to this setting", () => this.copy()));
       foot.append(this.link);
-      update(root, { role: "group", "aria-label": definition.title });
+      // JupyterLab would take the arrow keys for itself, except from elements that say so.
+      const focusin = ({ target }) => update(target, { "data-lm-suppress-shortcuts": true });
+      update(root, { role: "group", "aria-label": definition.title, focusin });
       root.append(
         html("p", { class: "zimp-live-title", "aria-hidden": "true" }, definition.title),
         this.controls, this.stage, this.sentence, this.trouble, foot,
@@ -327,9 +329,9 @@ zimpPlay.data = zimpPlay.data || {};
         }
         read[key] = value;
       }
+      if (!draw) return void (this.state = { ...this.start, ...read });
       this.root.scrollIntoView();
-      if (draw) this.set({ ...this.start, ...read });
-      else this.state = { ...this.start, ...read };
+      this.set({ ...this.start, ...read });
     }
 
     copy() {
@@ -447,6 +449,7 @@ zimpPlay.data = zimpPlay.data || {};
     for (const root of document.querySelectorAll(`.zimp-live[data-zimp-view="${name}"]:not([data-state])`)) {
       const view = new View(root, name, definition);
       if (root.previousElementSibling) root.previousElementSibling.classList.add("zimp-replaced");
+      if (onPage() && location.hash.slice(1).split("?")[0] === name) root.scrollIntoView(); // now that it is shown
       window.addEventListener("hashchange", () => view.read());
     }
   }

@@ -22,10 +22,10 @@ from dataclasses import dataclass, replace
 
 from ..checks import Layer as Graph
 from ..checks import as_layer, as_weight
-from ..layers import layout, weight_graph
+from ..layers import FUSED, GATES, GPT2, INTERLEAVED, WEIGHT, layout, weight_graph
 from .checkpoints import Entry, Reader
 
-__all__ = ["Layer", "find_layers"]
+__all__ = ["Layer", "find_layers", "rules"]
 
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 EMBEDDING = re.compile(
@@ -34,6 +34,7 @@ EMBEDDING = re.compile(
 )
 NORM = re.compile(r"norm|(^|_)(ln|bn)(_|\d|$)", re.IGNORECASE)
 REPARAMETRISED = re.compile(r"(^|\.)parametrizations\.|(^|\.)weight_(g|v|orig)$")
+EXPERTS = re.compile("expert|moe")
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,28 @@ def find_layers(entries: Mapping[str, Entry]) -> tuple[list[Layer], dict[str, st
     return [layer for layers in found.values() for layer in layers], left_out
 
 
+def rules() -> dict:
+    """The names by which :func:`find_layers` tells layers, as JSON holds them, for the live view that reads a file.
+
+    Returns
+    -------
+    dict
+        Patterns of names, and what several layers in one tensor are called.
+
+    Examples
+    --------
+    >>> from zimp.reports.layouts import rules
+    >>> rules()["fused"]["gate_up_proj"]
+    ('gate', 'up')
+    """
+    patterns = {
+        "embedding": EMBEDDING, "norm": NORM, "reparametrised": REPARAMETRISED, "experts": EXPERTS,
+        "interleaved": INTERLEAVED, "weight": WEIGHT,
+    }  # fmt: skip
+    names = {"fused": FUSED, "gates": GATES, "gpt2": GPT2, "dtypes": DTYPES}
+    return {name: pattern.pattern for name, pattern in patterns.items()} | names
+
+
 def _is_gpt2(name: str, shape) -> bool:
     """Whether a layer with more outputs than inputs is stored as ``(inputs, outputs)``."""
     least = {"c_attn": 3, "c_fc": 2}.get(_owner(name))
@@ -186,10 +209,9 @@ def _reason(name: str, entry: Entry, masked: bool) -> str | None:
         return "bilinear: each weight joins three neurons"
     if REPARAMETRISED.search(name) and not masked:
         return "reparametrised: the weight in use is computed from it"
-    if len(entry.shape) > 2 and named and entry.kind is None and re.search("expert|moe", name):
+    if len(entry.shape) > 2 and named and entry.kind is None and EXPERTS.search(name):
         return "experts in one stack, whose layout is not clear from its name"
-    recurrent = re.fullmatch(r"weight_(ih|hh|hr)(_l\d+(_reverse)?)?", attribute)
-    if named or recurrent or re.fullmatch("(in|q|k|v)_proj_weight", attribute):
+    if WEIGHT.fullmatch(attribute):
         return None if len(entry.shape) <= (5 if named else 2) else "more dimensions than a layer of this name can have"
     return "its name is not that of a layer's weight"
 
