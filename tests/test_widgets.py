@@ -137,10 +137,11 @@ def test_a_view_of_a_layer_has_its_weights_to_the_last_bit(weights):
 
 def test_a_view_brings_its_still_picture_and_its_scripts_and_nothing_else():
     shown = Shown(zimp.play([[0.9, 0.2], [0.1, 0.5]], view="swaps"))
-    assert list(shown.files) == ["zimp-play.css", "zimp-play.js", "zimp-play-draw.js", "zimp-play-swaps.js"]
+    parts = ["", "-draw", "-layer", "-swaps"]
+    assert list(shown.files) == ["zimp-play.css", *(f"zimp-play{part}.js" for part in parts)]
     for name, text in shown.files.items():
         assert text.endswith((STATIC / name).read_text(encoding="utf-8"))
-    assert [tag for tag in shown.tags if tag in ("div", "script", "style")] == 4 * ["div"] + ["style"] + 3 * ["script"]
+    assert [tag for tag in shown.tags if tag in ("div", "script", "style")] == 4 * ["div"] + ["style"] + 4 * ["script"]
     palette = shown.files["zimp-play.css"]
     for name, color in [*plots.COLORS.items(), *plots.DARK.items()]:
         assert f"--zimp-{name}: {color};" in palette

@@ -25,7 +25,7 @@ __all__ = ["explorer", "play", "live"]
 # What each live view loads besides the core, the frame and its own script.
 PARTS = {
     "hero": [], "drag": ["layer"], "masks": ["layer"], "race": [], "coupons": [], "network": ["checkpoint"],
-    "swaps": [], "run": ["train"], "guess": [],
+    "swaps": ["layer"], "run": ["train"], "guess": [],
 }  # fmt: skip
 # The largest layers that a view of one's own can show: weights of the layer.
 OWN = {"drag": 4096, "masks": 10, "race": 144, "swaps": 4096}

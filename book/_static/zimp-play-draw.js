@@ -57,6 +57,7 @@ zimpPlay.data = zimpPlay.data || {};
   function update(changed, attributes) {
     for (const [name, value] of Object.entries(attributes)) {
       if (typeof value === "function") changed.addEventListener(name, value);
+      else if (typeof value === "boolean" && name.startsWith("aria-")) changed.setAttribute(name, value); // as words
       else if (value === null || value === false) changed.removeAttribute(name);
       else if (name === "text") changed.textContent = value;
       else if (changed.getAttribute(name) !== String(value)) changed.setAttribute(name, value === true ? "" : value);

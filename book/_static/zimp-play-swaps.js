@@ -12,7 +12,6 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
   const END = 1.12; // where a bar without an end leaves the picture: distances end at 1
 
   const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
-  const lower = index => String(index).replace(/\d/g, digit => "₀₁₂₃₄₅₆₇₈₉"[digit]);
   const line = (tag, colour, attributes) =>
     play.svg(tag, { style: `stroke: ${play.color(colour)}`, fill: "none", "stroke-width": 1.5, ...attributes });
 
@@ -23,6 +22,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     build(view) {
       const { weights, m, n, mask: exists } = view.settings;
       const ends = edge => [Math.floor(edge / n), edge % n]; // its output and its input
+      const vertices = edge => [Math.floor(edge / n), m + (edge % n)]; // as play.pieces numbers them
       const edges = weights.map((_, edge) => edge).filter(edge => !exists || exists[edge]);
       const size = edge => Math.abs(weights[edge]);
       const order = Array.from(play.heaviestFirst(Float64Array.from(edges, size)), k => edges[k]);
@@ -59,23 +59,19 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
       // How far k and step may go depends on the layer. At the start three swaps are to be made, if there are so many.
       const least = tree.length;
-      const limits = { k: play.whole(least, order.length), step: play.whole(0, 2 * exchange(least).swaps) };
-      const state = Object.fromEntries(Object.entries(limits).map(([key, limit]) => [key, { read: limit }]));
-      view.definition = { ...view.definition, state };
+      const [k, step] = [play.whole(least, order.length), play.whole(0, 2 * exchange(least).swaps)];
+      view.definition = { ...view.definition, state: { k: { read: k }, step: { read: step } } };
       view.start = { k: Math.max(least, order.indexOf(tree[least - 3])), step: 0, ...view.settings.state };
       view.state = { ...view.start };
 
-      function named(edge) {
-        const [row, col] = ends(edge);
-        return `x${lower(col)} to y${lower(row)} with |w| = ${+size(edge).toPrecision(3)}`;
-      }
+      const named = edge => `${play.edgeName(view.settings, edge)} with |w| = ${play.shown(size(edge))}`;
       function sentence(state) {
         const { now, made, odd, swaps, entered, left, pieces } = at(state);
         if (!swaps) return `The ${state.k} largest weights contain the whole tree: both ways of pruning keep them.`;
         if (!now) {
           return `The ${state.k} largest weights leave ${count(pieces, "component")}: ${count(swaps, "swap")} to go.`;
         }
-        const which = `Swap ${made} of ${swaps}. The${odd ? " tree" : ""} edge from ${named(odd ? entered : left)} `;
+        const which = `Swap ${made} of ${swaps}. The ${odd ? `tree edge ${named(entered)}` : `edge ${named(left)}`} `;
         if (odd) return `${which}enters. It joins two components, and one endless bar ends where the layer's does.`;
         return `${which}leaves, the lightest that is kept outside the tree. It closed a cycle with tree edges, none ` +
           `of them lighter: nothing falls apart, and no bar moves.${made < swaps ? "" : " Now H0 is the layer's."}`;
@@ -127,7 +123,6 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
       // The cycle among some edges: what is left when edges with a loose end are taken away, again and again.
       function cycleOf(edges) {
-        const vertices = edge => [Math.floor(edge / n), m + (edge % n)];
         const degrees = new Int32Array(m + n);
         for (const vertex of edges.flatMap(vertices)) degrees[vertex] += 1;
         const tied = edges.filter(edge => vertices(edge).every(vertex => degrees[vertex] > 1));
@@ -148,7 +143,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         const before = mask.slice();
         before[entered] = 0; // if one has
         const old = play.pieces(m, n, before);
-        const [one, other] = [old.labels[Math.floor(entered / n)], old.labels[m + (entered % n)]];
+        const [one, other] = vertices(entered).map(vertex => old.labels[vertex]);
         const joined = old.sizes[one] < old.sizes[other] ? one : other;
         const lit = left === undefined ? [entered] : cycleOf([...tree, left]);
         const rest = few ? [] : order.filter(edge => mask[edge] && !treeMask[edge]);

@@ -181,6 +181,19 @@ def test_a_layer_of_a_file_has_the_tree_the_safe_density_and_the_pieces_of_the_p
     assert view.problems == []
 
 
+def test_a_file_may_be_dropped_whatever_its_name(network, checkpoint):
+    view = network()
+    drop = """bytes => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([Uint8Array.from(bytes)], "<i>model</i>.safetensors"));
+      const drop = new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true });
+      document.querySelector(".zimp-live").dispatchEvent(drop);
+    }"""
+    view.page.evaluate(drop, list(checkpoint.read_bytes()))
+    view.view.get_by_text("<i>model</i>.safetensors: ").wait_for()
+    assert view.state["of"] == "file" and view.view.locator("i").count() == 0
+
+
 def test_a_file_that_is_none_gets_a_sentence_and_the_last_good_one_stays(network, checkpoint, tmp_path):
     view = network()
     view.view.get_by_role("radio", name="a file").check()
