@@ -191,7 +191,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     const [grid, ring, marks] = ["g", "rect", "g"].map(tag => svg(tag));
     matrix.append(grid, ring);
     plot.append(marks);
-    let axes, squares, made, at; // at: where a row or column begins
+    let axes, squares, made, spoken, at; // at: where a row or column begins
     let [cursor, brush] = [0, null];
 
     function told({ m, n, cells }) {
@@ -202,20 +202,33 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const tree = new Set(Array.from(rows, (row, k) => row * n + cols[k]));
       return { m, n, painted, k: painted.size, tree, law: play.retentionBound(painted.size, m, n) };
     }
+    function tell(state) {
+      const { k, tree, law } = told(state);
+      const allows = tree.size === law ? "The law allows no fewer." : `The law allows ${law}.`;
+      const said = `${count(k, "weight")}, ${count(tree.size, "tree edge")}. ${allows}`;
+      update(plot, { "aria-label": `${said} The plot has them over the square-root law` });
+      view.say(k ? said : "Paint the largest weights, so that they hold as few tree edges as possible.");
+      spoken = state.cells;
+    }
+    // What happened is said at once: before the next frame the reader may have moved on.
+    function show(cells) {
+      view.set({ cells });
+      tell(view.state);
+    }
     function paint(cell, on) {
       const { painted } = told(view.state);
       if (on) painted.add(cell);
       else painted.delete(cell);
-      view.set({ cells: [...painted].sort((one, other) => one - other) });
+      show([...painted].sort((one, other) => one - other));
     }
     add(view.button({
       label: "Show a worst case",
       press() {
         const { k, m, n } = told(view.state);
-        view.set({ cells: block(k || 9, m, n) });
+        show(block(k || 9, m, n));
       },
     }));
-    add(view.button({ label: "Clear", press: () => view.set({ cells: [] }) }));
+    add(view.button({ label: "Clear", press: () => show([]) }));
 
     const under = event => squares.indexOf(document.elementFromPoint(event.clientX, event.clientY));
     const move = (cell, { n }) => {
@@ -284,7 +297,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       });
     }
 
-    return function draw(state) {
+    return function draw(state, changed) {
       const now = told(state);
       const { m, n, painted, k, tree, law } = now;
       const key = [m, n, view.width].join();
@@ -302,10 +315,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         end("at most", m + n - 0.4),
         end("square-root law", play.retentionBound((m * n) >> 1, m, n) - 2.5),
       );
-      const allows = tree.size === law ? "The law allows no fewer." : `The law allows ${law}.`;
-      const said = `${count(k, "weight")}, ${count(tree.size, "tree edge")}. ${allows}`;
-      update(plot, { "aria-label": `${said} The plot has them over the square-root law` });
-      view.say(k ? said : "Paint the largest weights, so that they hold as few tree edges as possible.");
+      if (changed.part || spoken !== state.cells) tell(state);
     };
   }
 
@@ -345,12 +355,12 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         slider.style.cssText = "width: 4rem; min-width: 4rem"; // three stand side by side
         slider.parentNode.style.flexBasis = "11rem";
       }
-      return function draw(state) {
+      return function draw(state, changed) {
         for (const [part, elements] of Object.entries(parts)) {
           for (const element of elements) element.style.display = part === state.part ? "" : "none";
         }
         for (const side of sides) side.max = LARGEST[state.part];
-        draws[state.part](state);
+        draws[state.part](state, changed);
       };
     },
   });

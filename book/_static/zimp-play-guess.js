@@ -63,10 +63,11 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const means = (state, method) => densities(state).map((_, level) => mean(column(state, method, level)));
       const densities = ({ data }) => sweeps[data].density;
       const levelOf = state => Math.max(0, densities(state).length - 1 - state.left);
-      // What was drawn; where nothing was, that pruning costs nothing.
+      // What was drawn for these levels, or else that pruning costs nothing.
       function curveOf(state) {
         const dense = mean(column(state, state.method, 0));
-        return densities(state).map((_, level) => (level in state.curve ? state.curve[level] / 100 : dense));
+        const drawn = state.curve.length === densities(state).length;
+        return densities(state).map((_, level) => (drawn ? state.curve[level] / 100 : dense));
       }
 
       const only = (when, control) => view.bound.push(state => (control.style.display = when(state) ? "" : "none"));

@@ -75,7 +75,7 @@ zimpPlay.parts.network(zimpPlay);
       return mask && `${mask.shape}` === `${shape}` ? mask : null;
     };
     const inputsFirst = tensors.some(tensor => {
-      const least = { c_attn: 3, c_fc: 2 }[owner(tensor.name)];
+      const least = rules.inputs_first[owner(tensor.name)];
       return least && flat(tensor) && tensor.shape[1] >= least * tensor.shape[0];
     });
 
@@ -106,6 +106,7 @@ zimpPlay.parts.network(zimpPlay);
       return (attention ? outputs === parts.length * inputs : outputs % parts.length === 0) ? parts : [];
     }
 
+    let before = 0; // outputs of the layer before
     return tensors.flatMap(tensor => {
       const mask = maskOf(tensor);
       const name = mask ? tensor.name.slice(0, -5) : tensor.name;
@@ -113,13 +114,17 @@ zimpPlay.parts.network(zimpPlay);
       const embedding = attribute(name) === "weight" && matches("embedding", owner(name));
       const dense = flat(tensor) && !embedding;
       const transposed = dense && inputsFirst && rules.gpt2.includes(owner(name)) && !/^weight_/.test(attribute(name));
-      const sides = [tensor.shape[0], product(tensor.shape.slice(1))];
+      // A file does not tell groups. With one input channel, after a layer with as many outputs, it is depthwise.
+      const depthwise = !flat(tensor) && tensor.shape[1] === 1 && tensor.shape[0] > 1 && tensor.shape[0] === before;
+      const groups = depthwise ? before : 1;
+      before = tensor.shape[0];
+      const sides = [tensor.shape[0], groups * product(tensor.shape.slice(1))];
       const [outputs, n] = transposed ? sides.reverse() : sides;
       const parts = dense ? partsOf(name, outputs, n) : [];
       const m = outputs / (parts.length || 1);
       return (parts.length ? parts : [""]).map((part, k) => ({
         name: tensor.name + (part && `[${part}]`), shape: flat(tensor) ? [m, n] : tensor.shape, m, n, first: k * m,
-        tensor, mask, transposed, embedding,
+        tensor, mask, transposed, embedding, groups,
       }));
     });
   };
@@ -174,7 +179,7 @@ zimpPlay.parts.network(zimpPlay);
         only(view.slider({ key, label, min: 1, max }).closest("label"), "convolution");
       }
       only(view.switch({ key: "depthwise", label: "Depthwise: one input each" }).closest("label"), "convolution");
-      const graphs = { matrix: "matrix", channel: "channels" };
+      const graphs = { matrix: "matrix", channel: "channel" };
       only(view.choice({ key: "graph", label: "Graph of a convolution", options: graphs }), "known", "file");
       // A slider of equal factors.
       const [density, output] = [html("input", { type: "range", min: 0, max: 400 }), html("output")];
@@ -197,6 +202,7 @@ zimpPlay.parts.network(zimpPlay);
       view.stage.append(told, measuring, result);
 
       async function open(file) {
+        if (!file) return;
         try {
           const { tensors } = await play.readHeader(file);
           const found = play.findLayers(tensors);
@@ -211,7 +217,8 @@ zimpPlay.parts.network(zimpPlay);
           const left = others ? ` Left out: ${count(others, "tensor")}, such as biases, norms and embeddings.` : "";
           told.textContent = `${file.name}: ${count(layers.length, "layer")}.${left}`;
           const tight = [...layers].sort((a, b) => a.ratio - b.ratio);
-          layer.replaceChildren(...tight.map(({ name, shape }) => option(name, `${name}: ${by(shape)}`)));
+          const alone = tight.filter(({ groups }) => groups === 1); // nothing can be pruned of a depthwise one
+          layer.replaceChildren(...alone.map(({ name, shape }) => option(name, `${name}: ${by(shape)}`)));
           view.set({ of: "file" });
         } catch (error) {
           view.fail(error.message);
@@ -220,7 +227,7 @@ zimpPlay.parts.network(zimpPlay);
       view.root.addEventListener("dragover", event => event.preventDefault());
       view.root.addEventListener("drop", event => {
         event.preventDefault();
-        if (event.dataTransfer.files.length) open(event.dataTransfer.files[0]);
+        open(event.dataTransfer.files[0]);
       });
 
       const chosen = () => opened.layers.find(({ name }) => name === layer.value);
@@ -264,8 +271,8 @@ zimpPlay.parts.network(zimpPlay);
             name: k + 1 === last ? "the output layer" : `layer ${k + 1}`, shape: [size, sizes[k]],
           })),
           known: () => known[state.known].map(([name, shape, groups]) => ({ name, shape, groups, graph })),
-          convolution: () => Object.entries(graphs).map(([graph, words]) => ({
-            name: `the graph of its ${words}`, shape: [outputs, depthwise ? 1 : inputs, kernel, kernel],
+          convolution: () => Object.keys(graphs).map(graph => ({
+            name: `its ${graph} graph`, shape: [outputs, depthwise ? 1 : inputs, kernel, kernel],
             groups: depthwise ? outputs : 1, graph,
           })),
           file: () => (opened ? opened.layers.map(layer => ({ ...layer, graph })) : []),
@@ -339,8 +346,8 @@ zimpPlay.parts.network(zimpPlay);
           bars.append(svg("rect", { x: 4, y: y + 19, height: 10, width: across(ratio) - 3, style }));
           const value = `${broken ? "breaks, " : ""}${fold(ratio)}`;
           front.append(words(label, 10, y + 14), words(value, width - 4, y + 14, "end"));
-          for (const { safe } of alike.map(name => opened && opened.measured.get(name)).filter(Boolean)) {
-            if (state.of !== "file" || !safe) continue;
+          if (state.of !== "file" || state.graph !== "matrix") continue;
+          for (const { safe } of alike.map(name => opened.measured.get(name)).filter(Boolean)) {
             const d = `M${across(1 / safe)} ${y + 16}l8 8l-8 8l-8 -8z`;
             front.append(svg("path", { d, style: `fill: ${color("magnitude")}`, stroke: color("paper") }));
           }

@@ -131,8 +131,8 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     view.definition = { ...view.definition, state: { ...view.definition.state, start } };
     view.state.start = view.start.start = given.start ?? m;
     const name = neuron => {
-      const [letter, index] = neuron < m ? ["y", neuron] : ["x", neuron - m];
-      return letter + String(index).replace(/\d/g, digit => "₀₁₂₃₄₅₆₇₈₉"[digit]);
+      const index = neuron < m ? neuron : neuron - m;
+      return (neuron < m ? "y" : "x") + String(index).replace(/\d/g, digit => "₀₁₂₃₄₅₆₇₈₉"[digit]);
     };
 
     let race = { traces: [[0]] }; // the layer, the traces, and what they were made for
@@ -216,11 +216,8 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const each = race.traces.map((trace, k) =>
         `${panels[k].algorithm}: ${ended(trace, step) ? `done after ${trace.length - 1} lines.` : trace[step].said}`);
       if (step < last()) return each.join(" ");
-      const [kruskal, ...others] = race.traces.map(trace => trace.at(-1).taken);
-      const [prim, boruvka] = others.map(tree => tree.filter(edge => !kruskal.includes(edge)).length);
-      if (prim + boruvka === 0) return `Other orders, same tree. ${each.join(" ")}`;
-      return `Other edges, same deaths. Of Kruskal's ${kruskal.length} edges, Prim replaces ${prim} and Borůvka ` +
-        `${boruvka}: those that are not in all three trees are dotted. ${TIES_SAID}`;
+      if (race.traces[0].at(-1).taken.every(race.common)) return `Other orders, same tree. ${each.join(" ")}`;
+      return `Other edges, same deaths. Dotted edges are not in all three trees. ${TIES_SAID}`;
     }
 
     function runAll({ seed, weights, start }, made) {
