@@ -46,6 +46,10 @@ MODULES = {
     "lab.basins": (),
     "lab.shrimp": ("shrimp", "Shrimp"),
     "lab.additive": (),
+    "lab.landscape": (
+        "hessian_trace", "HessianTrace", "top_eigenvalue", "basin_radii", "loss_plane", "rescale",
+    ),
+    "lab.gauge": (),
     "lab.experiments": (),
     "reports.architectures": (),
     "reports.checkpoints": (),

@@ -1,0 +1,441 @@
+"""The landscape of the loss around a network: curvature, the radius of a basin, and which of it is only the scale of
+neurons.
+
+The loss is the mean cross-entropy, a function of the prunable weights that are left; biases stay as they are.
+:func:`zimp.hessian_trace` and :func:`zimp.top_eigenvalue` say how it curves, :func:`zimp.basin_radii` how far one can
+go, and :func:`zimp.loss_plane` shows a slice. :func:`zimp.rescale` gives the same function with other weights: all of
+these then change, except if each weight is measured by its own size, with ``scale="weight"``.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.optimize import brentq
+from scipy.sparse.linalg import LinearOperator, eigsh
+from torch import nn
+from torch.func import functional_call, grad, jvp
+from torch.nn.functional import cross_entropy
+
+from ..checks import check_choice, check_count, check_finite, check_network, check_seed, number, to_numpy
+from ..layers import CONVOLUTIONS, prunable_weights
+from ..pruning import apply_masks, as_masks
+from .data import check_split
+from .training import EVALUATED, check_trainable
+
+__all__ = ["hessian_trace", "HessianTrace", "top_eigenvalue", "basin_radii", "loss_plane", "rescale"]
+
+SCALES = ("one", "neuron", "weight")
+STEP = 1.25  # by which a radius grows until the loss has passed the cutoff
+FARTHEST = 1e9
+POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d,
+         nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)  # fmt: skip
+# For what is c times as large these give c times as much, if c > 0, and they leave the channels where they are.
+HOMOGENEOUS = (nn.ReLU, nn.LeakyReLU, nn.Identity, nn.Dropout, nn.Flatten, *POOLS)
+
+
+class HessianTrace(NamedTuple):
+    """An estimate of a trace, and its standard error."""
+
+    estimate: float
+    standard_error: float
+
+
+def hessian_trace(model, split, masks=None, *, probes, seed, scale="one") -> HessianTrace:
+    """The trace of the Hessian of the loss in the weights that are left, estimated by random vectors of signs.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Taken in evaluation mode, and left as it is.
+    split : Split
+        Images and labels over which the loss is a mean.
+    masks : dict of str to tensor, optional
+        For each :func:`zimp.prunable` weight, True where it is left; the others are 0. Default: all are.
+    probes : int
+        Random vectors, at least 2. Each costs a few times as much as a gradient.
+    seed : int
+    scale : {"one", "neuron", "weight"}
+        What a weight's change is measured by: 1; the root mean square of the weights into its neuron; or its own size.
+        With scales ``s`` the trace is the sum of ``s ** 2`` times the diagonal of the Hessian. With ``"weight"``
+        :func:`zimp.rescale` does not change it.
+
+    Returns
+    -------
+    HessianTrace
+        The mean of ``v @ H @ v`` over the probes ``v``, and its standard error.
+
+    Raises
+    ------
+    ValueError
+        As :func:`zimp.prunable`; for masks that do not fit, weights that are not finite, images without labels, fewer
+        than two probes, and an unknown scale. What the network itself raises is passed on.
+
+    References
+    ----------
+    Hutchinson 1990 for the estimate; Kwon et al. 2021 for sharpness in which each weight is measured by its own size.
+
+    Examples
+    --------
+    >>> import torch, zimp
+    >>> _ = torch.manual_seed(0)
+    >>> model, data = zimp.small_mlp(), zimp.load_data("digits")
+    >>> trace = zimp.hessian_trace(model, data.test, probes=20, seed=0)
+    >>> 0 < trace.standard_error < trace.estimate
+    True
+    """
+    probes, seed = check_count("probes", probes, 2), check_seed(seed)
+    surface = Surface(model, split, masks)
+    scales, generator = surface.scales(scale), torch.Generator().manual_seed(seed)
+    found = []
+    for _ in range(probes):
+        signs = torch.randint(0, 2, surface.weights.shape, generator=generator, dtype=surface.weights.dtype)
+        probe = scales * (2 * signs - 1)
+        found.append(float(probe.double() @ surface.times_hessian(probe).double()))
+    return HessianTrace(float(np.mean(found)), float(np.std(found, ddof=1) / math.sqrt(probes)))
+
+
+def top_eigenvalue(model, split, masks=None, *, seed, scale="one") -> float:
+    """The largest eigenvalue of the Hessian of the loss in the weights that are left, by the method of Lanczos.
+
+    Parameters
+    ----------
+    model, split, masks, scale
+        As :func:`zimp.hessian_trace`; the Hessian is multiplied by the scales from both sides.
+    seed : int
+        Of the vector to start from.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        As :func:`zimp.hessian_trace`.
+
+    Examples
+    --------
+    >>> import torch, zimp
+    >>> _ = torch.manual_seed(0)
+    >>> model, data = zimp.small_mlp(), zimp.load_data("digits")
+    >>> zimp.top_eigenvalue(model, data.test, seed=0) > 0
+    True
+    """
+    seed = check_seed(seed)
+    surface = Surface(model, split, masks)
+    scales, size = surface.scales(scale), len(surface.weights)
+    start = np.random.default_rng(seed).normal(size=size)
+
+    def times(vector):
+        vector = scales * torch.from_numpy(np.asarray(vector).ravel()).to(scales.dtype)
+        return (scales * surface.times_hessian(vector)).double().numpy()
+
+    first = times(start)
+    if size == 1 or not first.any():  # of a flat landscape, Lanczos finds no next vector
+        return float((first / start).max())
+    return float(eigsh(LinearOperator((size, size), times, dtype=np.float64), 1, which="LA", v0=start, tol=1e-6,
+                       return_eigenvectors=False)[0])  # fmt: skip
+
+
+def basin_radii(model, split, *, cutoff, directions, masks=None, seed, scale="one") -> np.ndarray:
+    """For each random direction, the radius at which the training loss passes the cutoff.
+
+    Parameters
+    ----------
+    model, split, masks
+        As :func:`zimp.hessian_trace`.
+    cutoff : float
+        A loss above that of the network itself.
+    directions : int
+    seed : int
+        The first directions are the same, however many there are.
+    scale : {"one", "neuron", "weight"}
+        ``"one"``: a direction has length 1, and a radius is a distance. ``"neuron"``: the part of each neuron is as
+        long as its incoming weights, so at radius 1 each has moved by its own length. ``"weight"``: each weight moves
+        by a normal number times its own size, and a radius is the root mean square of these relative changes;
+        :func:`zimp.rescale` then changes the directions along with the weights, and no radius.
+
+    Returns
+    -------
+    float array of shape ``(directions,)``
+        Infinite where no radius up to a billion passes.
+
+    Raises
+    ------
+    ValueError
+        As :func:`zimp.hessian_trace`, and for a cutoff that the loss of the network has reached already.
+
+    Notes
+    -----
+    The radius grows, or shrinks, by a quarter until the cutoff lies between two of them, and is then found by Brent's
+    method. Where the loss passes the cutoff several times, it need not be the first of them.
+
+    References
+    ----------
+    The radii are those whose powers Huang et al. 2020 average to a volume; scaling by neuron is as in Li et al. 2018,
+    where neurons are filters.
+
+    Examples
+    --------
+    >>> import torch, zimp
+    >>> _ = torch.manual_seed(0)
+    >>> model, data = zimp.small_mlp(), zimp.load_data("digits")
+    >>> radii = zimp.basin_radii(model, data.test, cutoff=5, directions=3, seed=0)
+    >>> radii.shape, bool((radii > 1).all())
+    ((3,), True)
+    """
+    directions, seed, cutoff = check_count("directions", directions), check_seed(seed), number("cutoff", cutoff)
+    check_choice("scale", scale, SCALES)
+    surface = Surface(model, split, masks)
+    here = surface.loss(surface.weights)
+    if not here < cutoff < math.inf:
+        raise ValueError(
+            f"cutoff={cutoff} must lie above {here:.4g}, the loss of the network itself, and be finite; a cutoff is a "
+            "loss, not an increase: add the two"
+        )
+    generator, radius, radii = torch.Generator().manual_seed(seed), 0.01, []
+    for _ in range(directions):
+        direction = surface.direction(scale, generator)
+
+        def excess(radius, direction=direction):
+            loss = surface.loss(surface.weights + radius * direction)
+            return min(loss, 2 * cutoff - here) - cutoff if math.isfinite(loss) else cutoff - here
+
+        if direction.any():
+            radius = _crossing(excess, radius)
+        radii.append(radius if direction.any() else math.inf)
+        radius = radius if math.isfinite(radius) else 0.01  # the next search begins where this one ended
+    return np.array(radii)
+
+
+def _crossing(excess, radius):
+    """A radius at which a function passes from at most 0 to above."""
+    if excess(radius) > 0:
+        while excess(radius / STEP) > 0:
+            radius /= STEP
+        return brentq(excess, radius / STEP, radius, rtol=1e-5)
+    while excess(STEP * radius) <= 0:
+        radius *= STEP
+        if radius > FARTHEST:
+            return math.inf
+    return brentq(excess, radius, STEP * radius, rtol=1e-5)
+
+
+def loss_plane(model, split, masks=None, *, extent, points=21, seed, scale="neuron") -> np.ndarray:
+    """The loss on a square through the network, spanned by two random directions.
+
+    Parameters
+    ----------
+    model, split, masks, scale
+        As :func:`zimp.basin_radii`.
+    extent : float
+        The square goes from ``-extent`` to ``extent`` in both directions, in units of radii.
+    points : int
+        In each direction, at equal distances; if their number is odd, the network itself is the one in the middle.
+    seed : int
+        The directions are the first two of :func:`zimp.basin_radii`.
+
+    Returns
+    -------
+    float array of shape ``(points, points)``
+        Along the rows goes the first direction.
+
+    Raises
+    ------
+    ValueError
+        As :func:`zimp.hessian_trace`, for fewer than two points, and for an extent that is not positive and finite.
+
+    References
+    ----------
+    Li et al. 2018.
+
+    Examples
+    --------
+    >>> import torch, zimp
+    >>> _ = torch.manual_seed(0)
+    >>> model, data = zimp.small_mlp(), zimp.load_data("digits")
+    >>> zimp.loss_plane(model, data.test, extent=1, points=5, seed=0).shape
+    (5, 5)
+    """
+    points, seed, extent = check_count("points", points, 2), check_seed(seed), number("extent", extent)
+    if not 0 < extent < math.inf:
+        raise ValueError(f"extent={extent} must be positive and finite; it is half the side of the square")
+    check_choice("scale", scale, SCALES)
+    surface, generator = Surface(model, split, masks), torch.Generator().manual_seed(seed)
+    first, second = (surface.direction(scale, generator) for _ in range(2))
+    ticks = np.linspace(-extent, extent, points).tolist()
+    return np.array([[surface.loss(surface.weights + a * first + b * second) for b in ticks] for a in ticks])
+
+
+class Surface:
+    """The loss as a function of the weights that are left, which are one vector."""
+
+    def __init__(self, model, split, masks):
+        check_network(model)
+        check_split(split)
+        weights = prunable_weights(model)
+        check_trainable(model, split)
+        self.masks = {name: torch.from_numpy(mask) for name, mask in as_masks(weights, masks).items()}
+        if not any(mask.any() for mask in self.masks.values()):
+            raise ValueError("masks leave no weight, so there is nothing for the loss to depend on")
+        for name, weight in weights.items():
+            check_finite(to_numpy(weight.parameter), name)
+        self.split, self.model = split, copy.deepcopy(model).eval().requires_grad_(False)
+        apply_masks(self.model, self.masks)
+        self.matrices = {name: weight.parameter for name, weight in prunable_weights(self.model).items()}
+        self.weights = self._left(self.matrices)
+
+    def _left(self, matrices):
+        return torch.cat([matrix[self.masks[name]] for name, matrix in matrices.items()])
+
+    def _matrices(self, vector):
+        parts = vector.split([int(mask.sum()) for mask in self.masks.values()])
+        return {name: torch.zeros_like(matrix).masked_scatter(self.masks[name], part)
+                for (name, matrix), part in zip(self.matrices.items(), parts)}  # fmt: skip
+
+    def _batches(self):
+        """For some hundred images at a time, their part of the loss as a function of the matrices."""
+        for x, y in zip(self.split.x.split(EVALUATED), self.split.y.split(EVALUATED)):
+            yield lambda matrices, x=x, y=y: cross_entropy(
+                functional_call(self.model, matrices, (x,)), y, reduction="sum"
+            ) / len(self.split.y)
+
+    @torch.no_grad()
+    def loss(self, vector) -> float:
+        matrices = self._matrices(vector)
+        return sum(part(matrices).item() for part in self._batches())
+
+    def times_hessian(self, vector):
+        tangents = self._matrices(vector)
+        return sum(self._left(jvp(grad(part), (self.matrices,), (tangents,))[1]) for part in self._batches())
+
+    def scales(self, scale):
+        """What a change of each weight is measured by."""
+        check_choice("scale", scale, SCALES)
+        if scale == "neuron":
+            rows = {name: matrix.flatten(1) for name, matrix in self.matrices.items()}
+            counts = {name: mask.flatten(1).sum(dim=1).clamp(min=1) for name, mask in self.masks.items()}
+            sizes = {name: (row.square().sum(dim=1) / counts[name]).sqrt() for name, row in rows.items()}
+            return self._left({name: sizes[name].view(-1, *[1] * (matrix.ndim - 1)).expand_as(matrix)
+                               for name, matrix in self.matrices.items()})  # fmt: skip
+        return self.weights.abs() if scale == "weight" else torch.ones_like(self.weights)
+
+    def direction(self, scale, generator):
+        """A random direction; its length is that of a radius of 1."""
+        draws = torch.randn(self.weights.shape, generator=generator, dtype=self.weights.dtype)
+        if scale == "one":
+            return draws / draws.norm()
+        if scale == "weight":
+            return self.weights.abs() * draws * math.sqrt(len(draws)) / draws.norm()
+        made = self._matrices(draws)
+        for name, matrix in self.matrices.items():
+            part, own = (row.flatten(1).norm(dim=1) for row in (made[name], matrix))
+            made[name] *= torch.where(part > 0, own / part, 0).view(-1, *[1] * (matrix.ndim - 1))
+        return self._left(made)
+
+
+@torch.no_grad()
+def rescale(model, factors):
+    """A copy of a network with the same function, in which hidden neurons have other scales.
+
+    The weights into a neuron, and its bias, are multiplied by its factor; the weights out of it are divided by it. A
+    ReLU passes the factor on, because ``max(c * z, 0) = c * max(z, 0)`` for positive ``c``.
+
+    Parameters
+    ----------
+    model : torch.nn.Sequential
+        Of dense layers and convolutions without groups, also nested.
+    factors : dict of str to array or tensor of shape ``(outputs,)``
+        By the name of a :func:`zimp.prunable` weight, a positive number for each output neuron, or channel. Between it
+        and the next layer there must be a ReLU (or a leaky one), and nothing but pooling, dropout and flattening
+        besides.
+
+    Returns
+    -------
+    torch.nn.Sequential
+
+    Raises
+    ------
+    ValueError
+        For factors that are not positive, or of the wrong length; for a layer that no ReLU follows, or that is followed
+        by something through which a factor does not pass; and for a network that is no chain.
+
+    References
+    ----------
+    Dinh et al. 2017, who make a minimum arbitrarily sharp in this way.
+
+    Examples
+    --------
+    >>> import torch, zimp
+    >>> model, data = zimp.small_mlp(), zimp.load_data("digits")
+    >>> other = zimp.rescale(model, {"fc1.weight": torch.linspace(0.5, 2, 32)})
+    >>> torch.allclose(model(data.test.x), other(data.test.x), atol=1e-5)
+    True
+    >>> torch.equal(model.fc1.weight, other.fc1.weight)
+    False
+    """
+    check_network(model)
+    if not isinstance(model, nn.Sequential):
+        raise ValueError(
+            f"model is a {type(model).__name__}, not a torch.nn.Sequential; only a chain tells which layer follows which"
+        )
+    weights = prunable_weights(model)
+    if not isinstance(factors, Mapping):
+        raise ValueError(f"factors is a {type(factors).__name__}, not a dict; give {{'{next(iter(weights))}': numbers}}")
+    known = followers(model)
+    checked = {}
+    for name, given in factors.items():
+        if name not in weights:
+            raise ValueError(f"factors has an entry for {name!r}; each entry must be for one of {', '.join(weights)}")
+        if name not in known:
+            raise ValueError(f"{name} is followed by no ReLU and layer through which its factors could pass; "
+                             "the outputs of a network, and what goes into a norm, cannot be rescaled")  # fmt: skip
+        checked[name] = _check_factors(name, given, len(weights[name].parameter))
+    scaled = copy.deepcopy(model)
+    for name, numbers in checked.items():
+        layer, after = (scaled.get_submodule(place) for place in (name.rpartition(".")[0], known[name]))
+        numbers = numbers.to(layer.weight.device)
+        layer.weight.copy_((layer.weight * numbers.view(-1, *[1] * (layer.weight.ndim - 1))).to(layer.weight.dtype))
+        if layer.bias is not None:
+            layer.bias.copy_((layer.bias * numbers).to(layer.bias.dtype))
+        pixels = after.weight.shape[1] // len(numbers)  # of a channel, where its image was flattened
+        numbers = numbers.repeat_interleave(pixels).view(-1, *[1] * (after.weight.ndim - 2))
+        after.weight.copy_((after.weight / numbers).to(after.weight.dtype))
+    return scaled
+
+
+def _check_factors(name, given, outputs) -> torch.Tensor:
+    numbers = to_numpy(given, f"factors[{name!r}]")
+    if numbers.shape != (outputs,) or numbers.dtype.kind not in "iuf":
+        raise ValueError(f"factors[{name!r}] has shape {numbers.shape} and dtype {numbers.dtype}; it must be a number "
+                         f"for each of the {outputs} output neurons of {name}")  # fmt: skip
+    numbers = check_finite(numbers.astype(np.float64), f"factors[{name!r}]", "factors", "Is one of them 1 / 0?")
+    if not (numbers > 0).all():
+        where = int(np.argmin(numbers))
+        raise ValueError(f"factors[{name!r}][{where}] is {numbers[where]}; a factor must be positive, or the ReLU does "
+                         "not pass it on. Are these logarithms? Then give their exponentials")  # fmt: skip
+    return torch.from_numpy(numbers)
+
+
+def followers(model) -> dict[str, str]:
+    """For the name of each weight whose factors can pass on, the place of the layer that they pass to."""
+    chain = [(place, part) for place, part in model.named_modules(remove_duplicate=False)
+             if not isinstance(part, nn.Sequential)]  # fmt: skip
+    layers = [k for k, (_, part) in enumerate(chain) if isinstance(part, (nn.Linear, *CONVOLUTIONS))]
+    parts = [chain[k][1] for k in layers]
+    found = {}
+    for k, after in pairwise(layers):
+        place, between = chain[k][0], [part for _, part in chain[k + 1 : after]]
+        one_use = all(sum(part is other for other in parts) == 1 for part in (chain[k][1], chain[after][1]))
+        passes = one_use and getattr(chain[after][1], "groups", 1) == 1
+        if passes and all(isinstance(part, HOMOGENEOUS) for part in between):
+            if any(isinstance(part, (nn.ReLU, nn.LeakyReLU)) for part in between):
+                found[f"{place}.weight"] = chain[after][0]
+    return found
