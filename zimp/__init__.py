@@ -46,10 +46,9 @@ MODULES = {
     "lab.basins": (),
     "lab.shrimp": ("shrimp", "Shrimp"),
     "lab.additive": (),
-    "lab.landscape": (
-        "hessian_trace", "HessianTrace", "top_eigenvalue", "basin_radii", "loss_plane", "rescale",
-    ),
-    "lab.gauge": (),
+    "lab.landscape": ("hessian_trace", "HessianTrace", "top_eigenvalue", "basin_radii", "loss_plane"),
+    "lab.gauge": ("rescale",),
+    "lab.flatness": (),
     "lab.experiments": (),
     "reports.architectures": (),
     "reports.checkpoints": (),

@@ -1,43 +1,35 @@
-"""The landscape of the loss around a network: curvature, the radius of a basin, and which of it is only the scale of
-neurons.
+"""The landscape of the loss around a network: how it curves, and how far one can go before it rises.
 
 The loss is the mean cross-entropy, a function of the prunable weights that are left; biases stay as they are.
 :func:`zimp.hessian_trace` and :func:`zimp.top_eigenvalue` say how it curves, :func:`zimp.basin_radii` how far one can
-go, and :func:`zimp.loss_plane` shows a slice. :func:`zimp.rescale` gives the same function with other weights: all of
-these then change, except if each weight is measured by its own size, with ``scale="weight"``.
+go, and :func:`zimp.loss_plane` shows a slice. :func:`zimp.rescale` changes all of them and not the function, unless
+each weight is measured by its own size, with ``scale="weight"``.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from scipy.optimize import brentq
 from scipy.sparse.linalg import LinearOperator, eigsh
-from torch import nn
 from torch.func import functional_call, grad, jvp
 from torch.nn.functional import cross_entropy
 
 from ..checks import check_choice, check_count, check_finite, check_network, check_seed, number, to_numpy
-from ..layers import CONVOLUTIONS, prunable_weights
+from ..layers import prunable_weights
 from ..pruning import apply_masks, as_masks
 from .data import check_split
 from .training import EVALUATED, check_trainable
 
-__all__ = ["hessian_trace", "HessianTrace", "top_eigenvalue", "basin_radii", "loss_plane", "rescale"]
+__all__ = ["hessian_trace", "HessianTrace", "top_eigenvalue", "basin_radii", "loss_plane"]
 
 SCALES = ("one", "neuron", "weight")
 STEP = 1.25  # by which a radius grows until the loss has passed the cutoff
 FARTHEST = 1e9
-POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d,
-         nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)  # fmt: skip
-# For what is c times as large these give c times as much, if c > 0, and they leave the channels where they are.
-HOMOGENEOUS = (nn.ReLU, nn.LeakyReLU, nn.Identity, nn.Dropout, nn.Flatten, *POOLS)
 
 
 class HessianTrace(NamedTuple):
@@ -303,9 +295,12 @@ class Surface:
     def _batches(self):
         """For some hundred images at a time, their part of the loss as a function of the matrices."""
         for x, y in zip(self.split.x.split(EVALUATED), self.split.y.split(EVALUATED)):
-            yield lambda matrices, x=x, y=y: cross_entropy(
-                functional_call(self.model, matrices, (x,)), y, reduction="sum"
-            ) / len(self.split.y)
+            share = len(y) / len(self.split.y)
+            yield (
+                lambda matrices, x=x, y=y, share=share: (
+                    share * cross_entropy(functional_call(self.model, matrices, (x,)), y)
+                )
+            )
 
     @torch.no_grad()
     def loss(self, vector) -> float:
@@ -339,103 +334,3 @@ class Surface:
             part, own = (row.flatten(1).norm(dim=1) for row in (made[name], matrix))
             made[name] *= torch.where(part > 0, own / part, 0).view(-1, *[1] * (matrix.ndim - 1))
         return self._left(made)
-
-
-@torch.no_grad()
-def rescale(model, factors):
-    """A copy of a network with the same function, in which hidden neurons have other scales.
-
-    The weights into a neuron, and its bias, are multiplied by its factor; the weights out of it are divided by it. A
-    ReLU passes the factor on, because ``max(c * z, 0) = c * max(z, 0)`` for positive ``c``.
-
-    Parameters
-    ----------
-    model : torch.nn.Sequential
-        Of dense layers and convolutions without groups, also nested.
-    factors : dict of str to array or tensor of shape ``(outputs,)``
-        By the name of a :func:`zimp.prunable` weight, a positive number for each output neuron, or channel. Between it
-        and the next layer there must be a ReLU (or a leaky one), and nothing but pooling, dropout and flattening
-        besides.
-
-    Returns
-    -------
-    torch.nn.Sequential
-
-    Raises
-    ------
-    ValueError
-        For factors that are not positive, or of the wrong length; for a layer that no ReLU follows, or that is followed
-        by something through which a factor does not pass; and for a network that is no chain.
-
-    References
-    ----------
-    Dinh et al. 2017, who make a minimum arbitrarily sharp in this way.
-
-    Examples
-    --------
-    >>> import torch, zimp
-    >>> model, data = zimp.small_mlp(), zimp.load_data("digits")
-    >>> other = zimp.rescale(model, {"fc1.weight": torch.linspace(0.5, 2, 32)})
-    >>> torch.allclose(model(data.test.x), other(data.test.x), atol=1e-5)
-    True
-    >>> torch.equal(model.fc1.weight, other.fc1.weight)
-    False
-    """
-    check_network(model)
-    if not isinstance(model, nn.Sequential):
-        raise ValueError(
-            f"model is a {type(model).__name__}, not a torch.nn.Sequential; only a chain tells which layer follows which"
-        )
-    weights = prunable_weights(model)
-    if not isinstance(factors, Mapping):
-        raise ValueError(f"factors is a {type(factors).__name__}, not a dict; give {{'{next(iter(weights))}': numbers}}")
-    known = followers(model)
-    checked = {}
-    for name, given in factors.items():
-        if name not in weights:
-            raise ValueError(f"factors has an entry for {name!r}; each entry must be for one of {', '.join(weights)}")
-        if name not in known:
-            raise ValueError(f"{name} is followed by no ReLU and layer through which its factors could pass; "
-                             "the outputs of a network, and what goes into a norm, cannot be rescaled")  # fmt: skip
-        checked[name] = _check_factors(name, given, len(weights[name].parameter))
-    scaled = copy.deepcopy(model)
-    for name, numbers in checked.items():
-        layer, after = (scaled.get_submodule(place) for place in (name.rpartition(".")[0], known[name]))
-        numbers = numbers.to(layer.weight.device)
-        layer.weight.copy_((layer.weight * numbers.view(-1, *[1] * (layer.weight.ndim - 1))).to(layer.weight.dtype))
-        if layer.bias is not None:
-            layer.bias.copy_((layer.bias * numbers).to(layer.bias.dtype))
-        pixels = after.weight.shape[1] // len(numbers)  # of a channel, where its image was flattened
-        numbers = numbers.repeat_interleave(pixels).view(-1, *[1] * (after.weight.ndim - 2))
-        after.weight.copy_((after.weight / numbers).to(after.weight.dtype))
-    return scaled
-
-
-def _check_factors(name, given, outputs) -> torch.Tensor:
-    numbers = to_numpy(given, f"factors[{name!r}]")
-    if numbers.shape != (outputs,) or numbers.dtype.kind not in "iuf":
-        raise ValueError(f"factors[{name!r}] has shape {numbers.shape} and dtype {numbers.dtype}; it must be a number "
-                         f"for each of the {outputs} output neurons of {name}")  # fmt: skip
-    numbers = check_finite(numbers.astype(np.float64), f"factors[{name!r}]", "factors", "Is one of them 1 / 0?")
-    if not (numbers > 0).all():
-        where = int(np.argmin(numbers))
-        raise ValueError(f"factors[{name!r}][{where}] is {numbers[where]}; a factor must be positive, or the ReLU does "
-                         "not pass it on. Are these logarithms? Then give their exponentials")  # fmt: skip
-    return torch.from_numpy(numbers)
-
-
-def followers(model) -> dict[str, str]:
-    """For the name of each weight whose factors can pass on, the place of the layer that they pass to."""
-    chain = [(place, part) for place, part in model.named_modules(remove_duplicate=False)
-             if not isinstance(part, nn.Sequential)]  # fmt: skip
-    layers = [k for k, (_, part) in enumerate(chain) if isinstance(part, (nn.Linear, *CONVOLUTIONS))]
-    parts = [chain[k][1] for k in layers]
-    found = {}
-    for k, after in pairwise(layers):
-        place, between = chain[k][0], [part for _, part in chain[k + 1 : after]]
-        one_use = all(sum(part is other for other in parts) == 1 for part in (chain[k][1], chain[after][1]))
-        passes = one_use and getattr(chain[after][1], "groups", 1) == 1
-        if passes and all(isinstance(part, HOMOGENEOUS) for part in between):
-            if any(isinstance(part, (nn.ReLU, nn.LeakyReLU)) for part in between):
-                found[f"{place}.weight"] = chain[after][0]
-    return found
