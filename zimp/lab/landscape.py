@@ -23,7 +23,7 @@ from ..checks import check_choice, check_count, check_finite, check_network, che
 from ..layers import prunable_weights
 from ..pruning import apply_masks, as_masks
 from .data import check_split
-from .training import EVALUATED, check_trainable
+from .training import EVALUATED, TRAINED, check_numbers
 
 __all__ = ["hessian_trace", "HessianTrace", "top_eigenvalue", "basin_radii", "loss_plane"]
 
@@ -84,11 +84,11 @@ def hessian_trace(model, split, masks=None, *, probes, seed, scale="one") -> Hes
     """
     probes, seed = check_count("probes", probes, 2), check_seed(seed)
     surface = Surface(model, split, masks)
-    scales, generator = surface.scales(scale), torch.Generator().manual_seed(seed)
+    scales, generator = surface.scales(scale), torch.Generator("cpu").manual_seed(seed)
     found = []
     for _ in range(probes):
-        signs = torch.randint(0, 2, surface.weights.shape, generator=generator, dtype=surface.weights.dtype)
-        probe = scales * (2 * signs - 1)
+        signs = 2 * torch.randint(0, 2, surface.weights.shape, generator=generator, device="cpu") - 1
+        probe = scales * signs.to(scales)
         found.append(float(probe.double() @ surface.times_hessian(probe).double()))
     return HessianTrace(float(np.mean(found)), float(np.std(found, ddof=1) / math.sqrt(probes)))
 
@@ -126,8 +126,8 @@ def top_eigenvalue(model, split, masks=None, *, seed, scale="one") -> float:
     start = np.random.default_rng(seed).normal(size=size)
 
     def times(vector):
-        vector = scales * torch.from_numpy(np.asarray(vector).ravel()).to(scales.dtype)
-        return (scales * surface.times_hessian(vector)).double().numpy()
+        vector = scales * torch.from_numpy(np.asarray(vector).ravel()).to(scales)
+        return (scales * surface.times_hessian(vector)).double().numpy(force=True)
 
     first = times(start)
     if size == 1 or not first.any():  # of a flat landscape, Lanczos finds no next vector
@@ -192,7 +192,7 @@ def basin_radii(model, split, *, cutoff, directions, masks=None, seed, scale="on
             f"cutoff={cutoff} must lie above {here:.4g}, the loss of the network itself, and be finite; a cutoff is a "
             "loss, not an increase: add the two"
         )
-    generator, radius, radii = torch.Generator().manual_seed(seed), 0.01, []
+    generator, radius, radii = torch.Generator("cpu").manual_seed(seed), 0.01, []
     for _ in range(directions):
         direction = surface.direction(scale, generator)
 
@@ -260,7 +260,7 @@ def loss_plane(model, split, masks=None, *, extent, points=21, seed, scale="neur
     if not 0 < extent < math.inf:
         raise ValueError(f"extent={extent} must be positive and finite; it is half the side of the square")
     check_choice("scale", scale, SCALES)
-    surface, generator = Surface(model, split, masks), torch.Generator().manual_seed(seed)
+    surface, generator = Surface(model, split, masks), torch.Generator("cpu").manual_seed(seed)
     first, second = (surface.direction(scale, generator) for _ in range(2))
     ticks = np.linspace(-extent, extent, points).tolist()
     return np.array([[surface.loss(surface.weights + a * first + b * second) for b in ticks] for a in ticks])
@@ -273,12 +273,16 @@ class Surface:
         check_network(model)
         check_split(split)
         weights = prunable_weights(model)
-        check_trainable(model, split)
-        self.masks = {name: torch.from_numpy(mask) for name, mask in as_masks(weights, masks).items()}
+        check_numbers(model, split)
+        for name, (weight, *_) in weights.items():
+            if weight.dtype not in TRAINED or weight.layout != torch.strided:
+                raise ValueError(f"{name} is of {weight.dtype}, {weight.layout}; a loss curves in floats, so make it a "
+                                 "dense tensor of 16 to 64 bits")  # fmt: skip
+            check_finite(to_numpy(weight), name)
+        self.masks = {name: torch.from_numpy(mask).to(weights[name].parameter.device)
+                      for name, mask in as_masks(weights, masks).items()}  # fmt: skip
         if not any(mask.any() for mask in self.masks.values()):
-            raise ValueError("masks leave no weight, so there is nothing for the loss to depend on")
-        for name, weight in weights.items():
-            check_finite(to_numpy(weight.parameter), name)
+            raise ValueError("masks keep no weight, so there is nothing that the loss could depend on")
         self.split, self.model = split, copy.deepcopy(model).eval().requires_grad_(False)
         apply_masks(self.model, self.masks)
         self.matrices = {name: weight.parameter for name, weight in prunable_weights(self.model).items()}
@@ -324,7 +328,7 @@ class Surface:
 
     def direction(self, scale, generator):
         """A random direction; its length is that of a radius of 1."""
-        draws = torch.randn(self.weights.shape, generator=generator, dtype=self.weights.dtype)
+        draws = torch.randn(self.weights.shape, generator=generator, device="cpu").to(self.weights)
         if scale == "one":
             return draws / draws.norm()
         if scale == "weight":
