@@ -203,7 +203,7 @@ STUDIES = {
         "arms": ["topological", "magnitude", "random_tree", "random"], "directions": 50}, seeds=tuple(range(1, 11))),
     "landscape_stiffness": Study("lab.flatness:stiffness", {
         "data": "digits", "steps": 150, "close": 0.05, "gauges": ["as trained", "largest", "balanced"]},
-        seeds=tuple(range(1, 13))),
+        seeds=tuple(range(1, 49))),
 }  # fmt: skip
 
 
