@@ -30,7 +30,7 @@ from .training import accuracy, adam, batches, hold, train
 __all__ = ["hessian_diagonal", "factors", "twins", "widths", "stiffness"]
 
 
-def hessian_diagonal(model, x) -> dict[str, torch.Tensor]:
+def hessian_diagonal(model, x, masks=None) -> dict[str, torch.Tensor]:
     """The diagonal of the Hessian of the mean cross-entropy in the weights of dense layers with ReLU, exactly.
 
     In the weights of one layer the outputs of such a network are piecewise linear, so within a layer nothing but the
@@ -42,11 +42,13 @@ def hessian_diagonal(model, x) -> dict[str, torch.Tensor]:
     model : torch.nn.Sequential
     x : tensor
         Images.
+    masks : dict of str to boolean tensor, optional
+        Which weights are left; the network has zeros in the place of the others.
 
     Returns
     -------
     dict of str to tensor
-        For each weight a tensor of its shape.
+        For each weight a tensor of its shape, with zeros where none is left.
 
     Examples
     --------
@@ -72,7 +74,8 @@ def hessian_diagonal(model, x) -> dict[str, torch.Tensor]:
         each = torch.stack([slope[k] for slope in slopes], dim=2)  # image, neuron, output
         mean = (each * shares[:, None]).sum(dim=2, keepdim=True)
         curvature[name] = ((each - mean).square() * shares[:, None]).sum(dim=2)
-    return {f"{name}.weight": curvature[name].T @ inputs[name].square() / len(x) for name in sums}
+    found = {f"{name}.weight": curvature[name].T @ inputs[name].square() / len(x) for name in sums}
+    return found if masks is None else {name: part * masks[name] for name, part in found.items()}
 
 
 def factors(seed, *, data, steps, gauges, density) -> list[dict]:
@@ -121,8 +124,7 @@ def factors(seed, *, data, steps, gauges, density) -> list[dict]:
 
 def _traces(model, split, masks=None) -> tuple[float, float]:
     """The trace of the Hessian in the weights that are left; and with each weight measured by its own size."""
-    diagonal, weights = hessian_diagonal(model, split.x), prunable(model)
-    left = {name: part if masks is None else part * masks[name] for name, part in diagonal.items()}
+    left, weights = hessian_diagonal(model, split.x, masks), prunable(model)
     return (sum(part.sum().item() for part in left.values()),
             sum((part * weights[name].detach().square()).sum().item() for name, part in left.items()))  # fmt: skip
 
@@ -189,7 +191,8 @@ def widths(seed, *, data, share, levels, steps, arms, rise, target, longest, dir
         One row for each arm, level and training, by ``"steps"`` or ``"loss"``: the training ``loss``, test
         ``accuracy``, and steps ``taken``; the mean of the logarithm of the radius and its ``spread`` over the
         directions, scaled by ``neuron`` and by ``weight``; ``trace`` and ``own_trace`` per weight, and the ``top``
-        eigenvalue; and the share of the tree before pruning that the masks of both hidden layers ``kept``.
+        eigenvalue; the share of the weights that are ``idle``, because no image reaches them or they reach no output;
+        and the share of the tree before pruning that the masks of both hidden layers ``kept``.
     """
     data, rows = load_data(data), []
     build = partial(lenet_300_100, data.train.x[0].numel())
@@ -224,6 +227,8 @@ def _arm(seed, arm, build, data, share, levels, steps, rise, target, longest, di
                                           seed=seed, scale=scale))  # fmt: skip
                 row |= {scale: float(logs.mean()), f"{scale}_spread": float(logs.std(ddof=1))}
             row["trace"], row["own_trace"] = (trace / len(surface.weights) for trace in _traces(network, split, masks))
+            curved = sum(int((part > 0).sum()) for part in hessian_diagonal(network, split.x, masks).values())
+            row["idle"] = 1 - curved / len(surface.weights)
             found.append(row | {"top": top_eigenvalue(network, split, masks, seed=seed)})
 
     record = iterative_magnitude_pruning(build, data, levels=max(levels), criterion=rule, steps=steps, seeds=seed,
