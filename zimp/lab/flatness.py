@@ -78,7 +78,7 @@ def hessian_diagonal(model, x, masks=None) -> dict[str, torch.Tensor]:
     return found if masks is None else {name: part * masks[name] for name, part in found.items()}
 
 
-def factors(seed, *, data, steps, gauges, density) -> list[dict]:
+def factors(seed, *, data, steps, gauges, density, top=True) -> list[dict]:
     """One trained network in several gauges: trees, curvature, and what magnitude pruning does then.
 
     Parameters
@@ -90,6 +90,8 @@ def factors(seed, *, data, steps, gauges, density) -> list[dict]:
         As :func:`zimp.lab.gauge.in_gauge` takes them.
     density : float
         To which each layer is pruned, at once.
+    top : bool
+        Whether to find the top eigenvalues too.
 
     Returns
     -------
@@ -115,18 +117,19 @@ def factors(seed, *, data, steps, gauges, density) -> list[dict]:
         for name, weight in prunable(pruned := copy.deepcopy(scaled)).items():
             weight.data *= masks[name]
         row |= {"accuracy": accuracy(pruned, data.test), "ticket": accuracy(ticket, data.test)}
-        row["trace"], row["own_trace"] = _traces(scaled, split)
-        for own, scale in (("", "one"), ("own_", "weight")):
+        row["trace"], row["own_trace"], _ = _traces(scaled, split)
+        for own, scale in (("", "one"), ("own_", "weight")) if top else ():
             row[f"{own}top"] = top_eigenvalue(scaled, split, seed=seed, scale=scale)
         rows.append(row)
     return rows
 
 
-def _traces(model, split, masks=None) -> tuple[float, float]:
-    """The trace of the Hessian in the weights that are left; and with each weight measured by its own size."""
+def _traces(model, split, masks=None) -> tuple[float, float, int]:
+    """The Hessian's trace in the weights left, that with each measured by its own size, and how many have a part."""
     left, weights = hessian_diagonal(model, split.x, masks), prunable(model)
     return (sum(part.sum().item() for part in left.values()),
-            sum((part * weights[name].detach().square()).sum().item() for name, part in left.items()))  # fmt: skip
+            sum((part * weights[name].detach().square()).sum().item() for name, part in left.items()),
+            sum(int((part > 0).sum()) for part in left.values()))  # fmt: skip
 
 
 def twins(seed, *, data, rates, steps, gauges) -> list[dict]:
@@ -177,6 +180,7 @@ def widths(seed, *, data, share, levels, steps, arms, rise, target, longest, dir
         Of each training.
     arms : sequence of str
         ``"topological"``, ``"magnitude"``, ``"random"``, or ``"random_tree"``: a random tree, then the largest weights.
+        ``"random"`` is measured at the first of the levels only; later it hardly trains.
     rise : float
         The cutoff lies so far above the training loss.
     target : float
@@ -190,9 +194,9 @@ def widths(seed, *, data, share, levels, steps, arms, rise, target, longest, dir
     list of dict
         One row for each arm, level and training, by ``"steps"`` or ``"loss"``: the training ``loss``, test
         ``accuracy``, and steps ``taken``; the mean of the logarithm of the radius and its ``spread`` over the
-        directions, scaled by ``neuron`` and by ``weight``; ``trace`` and ``own_trace`` per weight, and the ``top``
-        eigenvalue; the share of the weights that are ``idle``, because no image reaches them or they reach no output;
-        and the share of the tree before pruning that the masks of both hidden layers ``kept``.
+        directions, scaled by ``neuron`` and by ``weight``; ``trace`` and ``own_trace`` per weight; the share of the
+        weights that are ``idle``, because no image reaches them or they reach no output; and the share of the tree
+        before pruning that the masks of both hidden layers ``kept``.
     """
     data, rows = load_data(data), []
     build = partial(lenet_300_100, data.train.x[0].numel())
@@ -213,7 +217,7 @@ def _arm(seed, arm, build, data, share, levels, steps, rise, target, longest, di
         return {name: choose(w, int(chosen[name].sum()), masks[name]) for name, w in prunable(model).items()}
 
     def on_level(seed, level, model, masks):
-        if level not in levels:
+        if level not in (levels[:1] if arm == "random" else levels):
             return
         torch.manual_seed(seed)
         again = build()
@@ -226,12 +230,12 @@ def _arm(seed, arm, build, data, share, levels, steps, rise, target, longest, di
                 logs = np.log(basin_radii(network, split, cutoff=loss + rise, directions=directions, masks=masks,
                                           seed=seed, scale=scale))  # fmt: skip
                 row |= {scale: float(logs.mean()), f"{scale}_spread": float(logs.std(ddof=1))}
-            row["trace"], row["own_trace"] = (trace / len(surface.weights) for trace in _traces(network, split, masks))
-            curved = sum(int((part > 0).sum()) for part in hessian_diagonal(network, split.x, masks).values())
-            row["idle"] = 1 - curved / len(surface.weights)
-            found.append(row | {"top": top_eigenvalue(network, split, masks, seed=seed)})
+            trace, own, curved = _traces(network, split, masks)
+            row |= {"trace": trace / len(surface.weights), "own_trace": own / len(surface.weights)}
+            found.append(row | {"idle": 1 - curved / len(surface.weights)})
 
-    record = iterative_magnitude_pruning(build, data, levels=max(levels), criterion=rule, steps=steps, seeds=seed,
+    last = levels[0] if arm == "random" else max(levels)
+    record = iterative_magnitude_pruning(build, data, levels=last, criterion=rule, steps=steps, seeds=seed,
                                          progress=False, on_level=on_level)  # fmt: skip
     for row in found:
         layers = record.rows[row["level"]]["layers"]
