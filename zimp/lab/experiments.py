@@ -200,7 +200,7 @@ STUDIES = {
         "data": "digits", "steps": 400, "rates": [0.0012, 0.005, 0.01, 0.02, 0.03],
         "gauges": ["as trained", "largest", "balanced"]}, seeds=tuple(range(1, 13))),
     "landscape_widths": Study("lab.flatness:widths", {
-        "data": "digits", "share": 0.5, "levels": [4, 5, 6], "steps": 150, "rise": 0.1, "target": 0.2, "longest": 2500,
+        "data": "digits", "share": 0.5, "levels": [4, 6], "steps": 150, "rise": 0.1, "target": 0.2, "longest": 2500,
         "arms": ["topological", "magnitude", "random_tree", "random"], "directions": 50}, seeds=tuple(range(1, 11))),
     "landscape_stiffness": Study("lab.flatness:stiffness", {
         "data": "digits", "steps": 150, "close": 0.05, "gauges": ["as trained", "largest", "balanced"]},

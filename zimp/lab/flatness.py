@@ -177,14 +177,14 @@ def widths(seed, *, data, share, levels, steps, arms, rise, target, longest, dir
     levels : sequence of int
         At which to measure.
     steps : int
-        Of each training.
+        Of each training between the levels.
     arms : sequence of str
         ``"topological"``, ``"magnitude"``, ``"random"``, or ``"random_tree"``: a random tree, then the largest weights.
         ``"random"`` is measured at the first of the levels only; later it hardly trains.
     rise : float
         The cutoff lies so far above the training loss.
     target : float
-        The mask is trained a second time, from the first weights, until the training loss is no larger.
+        To measure, the mask is trained once more, from the first weights, until the training loss is no larger.
     longest : int
         Steps after which that training gives up.
     directions : int
@@ -192,11 +192,11 @@ def widths(seed, *, data, share, levels, steps, arms, rise, target, longest, dir
     Returns
     -------
     list of dict
-        One row for each arm, level and training, by ``"steps"`` or ``"loss"``: the training ``loss``, test
-        ``accuracy``, and steps ``taken``; the mean of the logarithm of the radius and its ``spread`` over the
-        directions, scaled by ``neuron`` and by ``weight``; ``trace`` and ``own_trace`` per weight; the share of the
-        weights that are ``idle``, because no image reaches them or they reach no output; and the share of the tree
-        before pruning that the masks of both hidden layers ``kept``.
+        One row for each arm and level: the training ``loss``, test ``accuracy``, and steps ``taken``; the mean of the
+        logarithm of the radius and its ``spread`` over the directions, scaled by ``neuron`` and by ``weight``;
+        ``trace`` and ``own_trace`` per weight; the share of the weights that are ``idle``, because no image reaches
+        them or they reach no output; and the share of the tree before pruning that the masks of both hidden layers
+        ``kept``.
     """
     data, rows = load_data(data), []
     build = partial(lenet_300_100, data.train.x[0].numel())
@@ -222,17 +222,16 @@ def _arm(seed, arm, build, data, share, levels, steps, rise, target, longest, di
         torch.manual_seed(seed)
         again = build()
         taken = _train_to(again, masks, split, target, longest, seed)
-        for by, network, count in (("steps", model, steps), ("loss", again, taken)):
-            surface = Surface(network, split, masks)
-            loss, row = surface.loss(surface.weights), {"arm": arm, "level": level, "by": by, "taken": count}
-            row |= {"loss": loss, "accuracy": accuracy(network, data.test)}
-            for scale in ("neuron", "weight"):
-                logs = np.log(basin_radii(network, split, cutoff=loss + rise, directions=directions, masks=masks,
-                                          seed=seed, scale=scale))  # fmt: skip
-                row |= {scale: float(logs.mean()), f"{scale}_spread": float(logs.std(ddof=1))}
-            trace, own, curved = _traces(network, split, masks)
-            row |= {"trace": trace / len(surface.weights), "own_trace": own / len(surface.weights)}
-            found.append(row | {"idle": 1 - curved / len(surface.weights)})
+        surface = Surface(again, split, masks)
+        loss, row = surface.loss(surface.weights), {"arm": arm, "level": level, "taken": taken}
+        row |= {"loss": loss, "accuracy": accuracy(again, data.test)}
+        for scale in ("neuron", "weight"):
+            logs = np.log(basin_radii(again, split, cutoff=loss + rise, directions=directions, masks=masks, seed=seed,
+                                      scale=scale))  # fmt: skip
+            row |= {scale: float(logs.mean()), f"{scale}_spread": float(logs.std(ddof=1))}
+        trace, own, curved = _traces(again, split, masks)
+        row |= {"trace": trace / len(surface.weights), "own_trace": own / len(surface.weights)}
+        found.append(row | {"idle": 1 - curved / len(surface.weights)})
 
     last = levels[0] if arm == "random" else max(levels)
     record = iterative_magnitude_pruning(build, data, levels=last, criterion=rule, steps=steps, seeds=seed,
@@ -251,7 +250,7 @@ def _train_to(model, masks, split, target, longest, seed) -> int:
             optimizer.zero_grad()
             cross_entropy(model(split.x[batch]), split.y[batch]).backward()
             optimizer.step()
-            if step % 5 == 0:
+            if step % 10 == 0:
                 with torch.no_grad():
                     if cross_entropy(model(split.x), split.y) <= target:
                         return step
