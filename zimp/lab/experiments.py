@@ -192,10 +192,6 @@ STUDIES = {
     "landscape_gauges": Study("lab.flatness:factors", {
         "data": "digits", "steps": 150, "density": 0.2,
         "gauges": ["as trained", 0.25, 0.5, 1.0, 2.0, "largest", "balanced"]}, seeds=tuple(range(1, 11))),
-    "landscape_gauges_mnist": Study("lab.flatness:factors", {
-        "data": "mnist5k", "steps": 200, "density": 0.2, "gauges": ["as trained", 1.0, "largest", "balanced"],
-        "top": False},
-        seeds=tuple(range(1, 11))),
     "landscape_twins": Study("lab.flatness:twins", {
         "data": "digits", "steps": 400, "rates": [0.0012, 0.005, 0.01, 0.02, 0.03],
         "gauges": ["as trained", "largest", "balanced"]}, seeds=tuple(range(1, 13))),

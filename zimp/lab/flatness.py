@@ -78,7 +78,7 @@ def hessian_diagonal(model, x, masks=None) -> dict[str, torch.Tensor]:
     return found if masks is None else {name: part * masks[name] for name, part in found.items()}
 
 
-def factors(seed, *, data, steps, gauges, density, top=True) -> list[dict]:
+def factors(seed, *, data, steps, gauges, density) -> list[dict]:
     """One trained network in several gauges: trees, curvature, and what magnitude pruning does then.
 
     Parameters
@@ -90,8 +90,6 @@ def factors(seed, *, data, steps, gauges, density, top=True) -> list[dict]:
         As :func:`zimp.lab.gauge.in_gauge` takes them.
     density : float
         To which each layer is pruned, at once.
-    top : bool
-        Whether to find the top eigenvalues too.
 
     Returns
     -------
@@ -118,7 +116,7 @@ def factors(seed, *, data, steps, gauges, density, top=True) -> list[dict]:
             weight.data *= masks[name]
         row |= {"accuracy": accuracy(pruned, data.test), "ticket": accuracy(ticket, data.test)}
         row["trace"], row["own_trace"], _ = _traces(scaled, split)
-        for own, scale in (("", "one"), ("own_", "weight")) if top else ():
+        for own, scale in (("", "one"), ("own_", "weight")):
             row[f"{own}top"] = top_eigenvalue(scaled, split, seed=seed, scale=scale)
         rows.append(row)
     return rows
