@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from ..checks import check_finite, check_network, to_numpy
-from ..layers import CONVOLUTIONS, prunable, prunable_weights
+from ..layers import CONVOLUTIONS, memory_of, prunable, prunable_weights
 
 __all__ = ["rescale", "in_gauge"]
 
@@ -115,11 +115,11 @@ def followers(model) -> dict[str, str]:
     chain = [(place, part) for place, part in model.named_modules(remove_duplicate=False)
              if not isinstance(part, nn.Sequential)]  # fmt: skip
     layers = [k for k, (_, part) in enumerate(chain) if isinstance(part, (nn.Linear, *CONVOLUTIONS))]
-    parts = [chain[k][1] for k in layers]
+    memories = [memory_of(chain[k][1].weight) for k in layers]  # of a layer used twice, and of tied weights, equal
     found = {}
     for k, after in pairwise(layers):
         place, between = chain[k][0], [part for _, part in chain[k + 1 : after]]
-        one_use = all(sum(part is other for other in parts) == 1 for part in (chain[k][1], chain[after][1]))
+        one_use = all(memories.count(memory_of(chain[at][1].weight)) == 1 for at in (k, after))
         passes = one_use and getattr(chain[after][1], "groups", 1) == 1
         if passes and all(isinstance(part, HOMOGENEOUS) for part in between):
             if any(isinstance(part, (nn.ReLU, nn.LeakyReLU)) for part in between):

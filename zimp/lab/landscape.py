@@ -278,7 +278,7 @@ class Surface:
             if weight.dtype not in TRAINED or weight.layout != torch.strided:
                 raise ValueError(f"{name} is of {weight.dtype}, {weight.layout}; a loss curves in floats, so make it a "
                                  "dense tensor of 16 to 64 bits")  # fmt: skip
-            check_finite(to_numpy(weight), name)
+            check_finite(to_numpy(weight), name, "weights")
         self.masks = {name: torch.from_numpy(mask).to(weights[name].parameter.device)
                       for name, mask in as_masks(weights, masks).items()}  # fmt: skip
         if not any(mask.any() for mask in self.masks.values()):
