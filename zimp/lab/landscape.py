@@ -171,8 +171,8 @@ def basin_radii(model, split, *, cutoff, directions, masks=None, seed, scale="on
 
     References
     ----------
-    The radii are those whose powers Huang et al. 2020 average to a volume; scaling by neuron is as in Li et al. 2018,
-    where neurons are filters.
+    The radii are those whose powers average to a volume, as in Huang et al. 2020; scaling by neuron is as in Li et al.
+    2018, where neurons are filters.
 
     Examples
     --------
