@@ -226,6 +226,7 @@ def test_a_layer_of_ones_own_of_64_by_64_with_a_mask(alive):
     weight.fill("0")
     weight.press("Enter")
     w[row, col] = 0
+    assert view.state["w"][64 * row + col] == 0
     ends = np.minimum(zimp.persistence_diagram(w, mask, scale=forest.scale)[:, 1], 1.04)
     pixels = drawn(view)["bars"]
     assert np.allclose(pixels, np.maximum(ends * pixels[-1] / 1.04, 1.5), atol=0.02)
