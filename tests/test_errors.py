@@ -645,7 +645,7 @@ BAD = {
     ),
     "no threads": (lambda: zimp.report(network(), jobs=0), "jobs=0 is not a number of threads; 1 is one at a time, -1"),
     "half a thread": (lambda: zimp.report(network(), jobs=0.5), "jobs=0.5 is not a whole number"),
-    "networks in a list": (lambda: zimp.report([network()]), "network is a list, not a torch.nn.Module or the path of"),
+    "networks in a list": (lambda: zimp.report([network()]), "network is a list, not a torch.nn.Module, a dict of tensors, or the path of"),
     "a slider of one number": (lambda: explorer(x=1), "x is a int, but must be a sequence; give a list"),
     "a slider without values": (lambda: explorer(x=[]), "x has no values; a slider needs at least one"),
     "no slider": (lambda: explorer(), r"explorer needs at least one setting, such as threshold=\[1.0, 0.5\]"),
