@@ -28,6 +28,7 @@ MODULES = {
         "safe_density", "neural_persistence", "tree_overlap", "TreeOverlap",
     ),
     "oracle": ("cross_check", "ripser_diagram", "gudhi_diagram"),
+    "blocks": (),
     "layers": ("prunable", "LayerGraph", "layer_graph", "stitched_graph", "tree_sizes"),
     "pruning": (
         "magnitude_mask", "random_mask", "topological_mask", "topological_scores", "prune", "apply_masks", "masks_of",
@@ -52,6 +53,8 @@ MODULES = {
     "lab.experiments": (),
     "reports.architectures": (),
     "reports.formats": (),
+    "reports.headers": (),
+    "reports.pickles": (),
     "reports.checkpoints": (),
     "reports.layouts": (),
     "reports.ranking": (),
