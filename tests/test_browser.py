@@ -2,8 +2,9 @@
 
 A page is opened once for each of these, since that takes the time, and asked all that is to be known there.
 
-Needs Chromium and npm. The two scripts that the pages load from a CDN are served from their npm packages; that npm
-fetches these is the one use of the network in the tests.
+Needs Chromium and npm. The two scripts that the pages load from a CDN are served from their npm packages, and axe-core,
+which looks for what keeps readers out, is put into the pages; that npm fetches these is the one use of the network in
+the tests.
 """
 
 import json
@@ -17,7 +18,7 @@ from urllib.parse import quote
 import pytest
 from chromium import missing
 from PIL import Image
-from test_book import EXPLORERS, NUMBERED, PAGES, SHORT, SOURCES
+from test_book import EXPLORERS, LIVE, NUMBERED, PAGES, SHORT, SOURCES
 
 from zimp import plots
 
@@ -32,7 +33,8 @@ def modules(tmp_path_factory):
     npm = shutil.which("npm") or missing("npm")
     folder = tmp_path_factory.mktemp("cdn")
     (folder / "package.json").write_text("{}")
-    install = [npm, "install", "--silent", "--ignore-scripts", "@jupyter-widgets/html-manager@1.0.15", "mathjax@3"]
+    scripts = ["@jupyter-widgets/html-manager@1.0.15", "mathjax@3", "axe-core@4"]
+    install = [npm, "install", "--silent", "--ignore-scripts", *scripts]
     if subprocess.run(install, cwd=folder).returncode:
         missing("what npm could not fetch")
     return folder / "node_modules"
@@ -134,9 +136,26 @@ CONTRASTS = """() => {
 }"""
 
 
+# What axe finds serious or critical. It need not look into formulas, code and still figures: each figure has one
+# description, and the contrasts of all text are measured by CONTRASTS.
+AXE = """async known => {
+  const exclude = [["mjx-container"], [".highlight"], [".zimp-figure > svg"]];
+  const { violations } = await axe.run({ exclude }, { resultTypes: ["violations"] });
+  return violations.filter(({ impact }) => ["serious", "critical"].includes(impact)).flatMap(({ id, nodes }) => nodes
+    .filter(({ target }) => !(id in known && document.querySelector(target[0])?.matches(known[id])))
+    .map(({ target, html }) => `${id}: ${target} is ${html.slice(0, 200)}`));
+}"""
+# Faults of the book's engine, by rule: buttons whose words are not in the names that it gives them, and a list of
+# sources that has no items.
+ENGINE = {
+    "label-content-name-mismatch": ".theme-switch-button, .search-button-field, .hide > summary",
+    "aria-required-children": ".citation-list",
+}
+
+
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_page_in_light_and_dark(visit, name, theme):
+def test_a_page_in_light_and_dark(visit, modules, name, theme):
     """In the dark mode of the first edition, blue for magnitude and sky blue for kept weights had changed places."""
     page = visit(name, theme)
     page.wait_for_timeout(300)
@@ -161,6 +180,10 @@ def test_a_page_in_light_and_dark(visit, name, theme):
     words = "picture => (picture.alt || picture.ariaLabel || picture.querySelector('title')?.textContent || '').trim()"
     for picture in pictures.all():
         assert picture.evaluate(words), picture.evaluate("picture => picture.outerHTML")
+
+    if theme == "light" or name in LIVE:  # a second or so
+        page.evaluate((modules / "axe-core" / "axe.min.js").read_text(encoding="utf-8"))
+        assert page.evaluate(AXE, ENGINE) == []
 
     contrasts = page.evaluate(CONTRASTS)  # unfolds what is folded
     assert len(contrasts) > 5

@@ -90,6 +90,7 @@ TAKES_WEIGHTS = {
     "random_mask": lambda weights, mask=None: zimp.random_mask(weights, 1, mask),
     "topological_mask": lambda weights, mask=None: zimp.topological_mask(weights, 6, mask),
     "topological_scores": zimp.topological_scores,
+    "play": lambda weights, mask=None: zimp.play(weights, mask, view="swaps"),
 }
 BAD_LAYERS = {
     "NaN": (([[1.0, NAN]],), r"weights\[0, 1\] is nan; all weights must be finite. Did the training diverge\?"),
@@ -173,7 +174,9 @@ def test_a_layer_is_checked_at_every_door(function, bad):
         TAKES_WEIGHTS[function](*arguments)
 
 
-MATRICES_ONLY = ["spanning_forest", "persistence_diagram", "betti_curve", "neural_persistence", "cross_check"]
+MATRICES_ONLY = [
+    "spanning_forest", "persistence_diagram", "betti_curve", "neural_persistence", "cross_check", "play",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("function", MATRICES_ONLY)
@@ -648,6 +651,19 @@ BAD = {
     "no slider": (lambda: explorer(), r"explorer needs at least one setting, such as threshold=\[1.0, 0.5\]"),
     "a drawing that returns nothing": (
         lambda: explorer(x=[1]), r"at {'x': 1}, draw returned a NoneType and alt a str; draw must return a matplotlib",
+    ),
+    # views of a layer
+    "an unknown view": (
+        lambda: zimp.play(ONES, view="swap"),
+        "view='swap' is unknown; it must be one of 'drag', 'masks', 'race', 'swaps'",
+    ),
+    "a view of a page of the book": (lambda: zimp.play(ONES, view="hero"), "view='hero' is unknown; it must be one of"),
+    "a layer too large for a view": (
+        lambda: zimp.play(np.ones((65, 64)), view="swaps"),
+        re.escape("a 65x64 layer of 4160 weights, but the view 'swaps' shows at most 4096; show a part of it, such as"),
+    ),
+    "too many masks for a view": (
+        lambda: zimp.play(ONES, view="masks"), "a 3x4 layer of 12 weights, but the view 'masks' shows at most 10; show",
     ),
     # imp
     **{

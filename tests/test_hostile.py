@@ -314,6 +314,9 @@ ARGUMENTS = {  # each argument of each public function, by what takes its place
     "report(density=_)": lambda _: zimp.report(LAYER(), density=_),
     "report(jobs=_)": lambda _: zimp.report(LAYER(), jobs=min(_, 2) if isinstance(_, int) else _),
     "explorer(x=_)": lambda _: zimp.explorer(lambda x: None, lambda x: "", x=_),
+    "play(_)": lambda _: zimp.play(_, view="swaps"),
+    "play(mask=_)": lambda _: zimp.play(ONES, _, view="swaps"),
+    "play(view=_)": lambda _: zimp.play(ONES, view=_),
 }
 SIZES = [
     ARGUMENTS[name]

@@ -296,6 +296,7 @@ def test_a_wheel_has_all_modules_and_its_command_runs(tmp_path):
     shutil.copytree(ROOT / "zimp", source / "zimp", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
+    shutil.copytree(ROOT / "book" / "_static", source / "book" / "_static")
     build = [
         *pip,
         "wheel",
@@ -319,6 +320,7 @@ def test_a_wheel_has_all_modules_and_its_command_runs(tmp_path):
         "import importlib, zimp\n"
         "for module in zimp.MODULES: importlib.import_module('zimp.' + module)\n"
         "for name in zimp.__all__: getattr(zimp, name)\n"
+        "assert 'register(\"swaps\"' in zimp.play([[1.0, 2.0]], view='swaps').data\n"  # its scripts are installed
         "print(zimp.__file__)"
     )
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

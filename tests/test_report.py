@@ -1,3 +1,4 @@
+import copy
 import csv
 import io
 import json
@@ -25,10 +26,13 @@ from torch.nn.utils import parametrizations
 from torch.nn.utils import prune as torch_prune
 
 import zimp
+from zimp.checks import as_layer
 from zimp.lab.record import write_whole
 from zimp.reports.checkpoints import Entry
-from zimp.reports.command import main
+from zimp.reports.command import SORTED, main
 from zimp.reports.layouts import find_layers
+from zimp.reports.ranking import BINS, Ranking, profile
+from zimp.reports.table import SORTED as TABLE_SORTED
 from zimp.reports.table import full_name
 
 try:
@@ -645,15 +649,13 @@ def bad_files(folder):
     contents = {
         "truncated.safetensors": (whole[:-1], "is not a complete safetensors file"),
         "header.safetensors": (whole[:20], "is not a complete safetensors file"),
-        "magic.safetensors": (zipped, "is not a complete safetensors file"),
-        "nothing.safetensors": (b"", "is not a complete safetensors file"),
-        "truncated.pt": (zipped[: len(zipped) // 2], "is truncated, or no PyTorch checkpoint"),
-        "magic.pt": (whole, "is truncated, or no PyTorch checkpoint"),
-        "text.pt": (b"not a checkpoint\n", "is truncated, or no PyTorch checkpoint"),
-        "nothing.pt": (b"", "is truncated, or no PyTorch checkpoint (EOFError)"),
+        "nothing.safetensors": (b"", "is empty; was it copied completely?"),
+        "truncated.pt": (zipped[: len(zipped) // 2], "begins as torch.save writes, but is truncated or damaged"),
+        "truncated.pkl": (b"\x80\x02}q", "is truncated, or no PyTorch checkpoint"),
+        "text.pt": (b"not a checkpoint\n", "is plain text. report reads"),
         "raw.pkl": (pickle.dumps(payload, protocol=2), "holds"),
         "list.index.json": (b"[]", "must be an index of shards"),
-        "text.index.json": (b"weight_map", "must be an index of shards"),
+        "text.index.json": (b"weight_map", "is plain text"),
     }
     for name, (content, _) in contents.items():
         (folder / name).write_bytes(content)
@@ -680,8 +682,8 @@ def bad_files(folder):
         "script.pt": "script.pt holds TorchScript, and",
         "vectors.safetensors": "vectors.safetensors has no layer to measure (1 vectors and numbers",
         "number.pt": "number.pt has no layer to measure (it is empty)",
-        "other.zip": "other.zip is truncated, or no PyTorch checkpoint",
-        "folder.pt": "folder.pt is a folder; give the file",
+        "other.zip": "other.zip is a zip archive without a checkpoint",
+        "folder.pt": "folder.pt is a folder without a file",
         "missing.safetensors": "missing.safetensors does not exist",
     }
 
@@ -716,7 +718,7 @@ def test_a_dictionary_that_holds_itself_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"network": 7}, "network is a int, not a torch.nn.Module or the path of a file"),
+        ({"network": 7}, "network is a int, not a torch.nn.Module, a dict of tensors, or the path of a file"),
         ({"density": 0.0}, "density=0.0 must be above 0 and at most 1"),
         ({"density": math.nan}, "density=nan must be above 0 and at most 1"),
         ({"network": nn.ReLU()}, r"ReLU has no layer to measure \(it is empty\)"),
@@ -746,8 +748,11 @@ def checkpoint(tmp_path):
 
 
 def test_the_table_fits_the_terminal_and_explains_itself(checkpoint):
-    ended = run(checkpoint)
-    assert ended.returncode == 0 and not ended.stderr and ended.stdout == zimp.report(checkpoint).table() + "\n\n"
+    whole = run(checkpoint)
+    assert whole.returncode == 0 and not whole.stderr and whole.stdout == zimp.report(checkpoint).table() + "\n\n"
+    assert "a_network_with_quite_a_long_name.and_a_layer_with_a_long_name.projection.weight dense" in whole.stdout
+    ended = run(checkpoint, "--width", 100)
+    assert ended.returncode == 0 and ended.stdout == zimp.report(checkpoint).table(100) + "\n\n"
     lines = ended.stdout.splitlines()
     assert max(map(len, lines)) <= 100
     headings = lines[2].split()
@@ -756,6 +761,235 @@ def test_the_table_fits_the_terminal_and_explains_itself(checkpoint):
     assert ".." in long and long.split()[0].endswith("projection.weight")
     assert "magnitude pruning to 0.1 keeps at least" in ended.stdout
     assert "Left out, 3 of these: vectors and numbers" in ended.stdout
+
+
+def test_r5_a_cut_name_keeps_its_numbers_and_is_no_other_layers(tmp_path):
+    names = [
+        f"base_model.model.layers.{k}.mlp.{part}_proj.weight" for k in range(12) for part in ("up", "down", "gate")
+    ]
+    report = zimp.report(saved(tmp_path / "model.safetensors", tensors(**dict.fromkeys(names, (3, 4)))))
+    for width in (60, 80, 100, None):
+        shown = [line.split()[0] for line in report.table(width).splitlines() if " dense " in line]
+        assert len(set(shown)) == len(names)
+        for name, row in zip(shown, report.rows):
+            number = row["name"].split(".")[3]
+            assert number in name.split(".") and name.endswith(".".join(row["name"].split(".")[-2:]))
+            assert width or name == row["name"]
+
+
+def test_r5_names_that_would_be_cut_to_the_same_stay_whole():
+    names = ["encoder.self_attention.projection.weight", "decoder.self_attention.projection.weight"]
+    lines = zimp.report({name: torch.ones(3, 4) for name in names}).table(60).splitlines()
+    assert [line.split()[0] for line in lines if " dense " in line] == names
+
+
+def test_r9_names_that_a_terminal_cannot_show_are_escaped_and_those_with_dollars_are_drawn(tmp_path):
+    names = ["模型.safetensors", "lr_$x_$y.safetensors"]
+    for name in names:
+        saved(tmp_path / name, tensors(**{"层.fc.weight": (3, 4), "a$b$.weight": (3, 4)}))
+    command = [sys.executable, "-m", "zimp", "report", *names, "--json", "out.json", "--figure", "out.svg"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "cp1252"})
+    assert ended.returncode == 0, ended.stderr
+    assert rb"\u6a21\u578b.safetensors" in ended.stdout and b"lr_$x_$y.safetensors" in ended.stdout
+    found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert [report["source"] for report in found["reports"]] == names
+
+
+def test_the_verdict_alone_a_sorted_table_and_one_legend_for_several_files(checkpoint, tmp_path):
+    other = saved(tmp_path / "other.pt", zimp.lenet_300_100(64).state_dict())
+    ended = run(checkpoint, other)
+    assert ended.stdout.count("critical compression: weights / edges") == 1
+    assert run(checkpoint, other, "--legend").stdout.count("critical compression: weights / edges") == 2
+    brief = run(other, "--brief")
+    assert brief.stdout == zimp.report(other).brief() + "\n\n" and "output.weight breaks" in brief.stdout
+    assert "fc1.bias" not in brief.stdout and len(brief.stdout.splitlines()) <= 12
+    lines = run(other, "--sort", "safe").stdout.splitlines()
+    rows = sorted(zimp.report(other).rows, key=lambda row: -row["safe_density"])
+    assert [line.split()[0] for line in lines[3:6]] == [row["name"] for row in rows]
+    assert set(SORTED) == set(TABLE_SORTED)
+    with pytest.raises(ValueError, match="sort='size' is unknown; it must be one of 'crit', 'safe'"):
+        zimp.report(other).table(sort="size")
+
+
+def test_r10_layers_that_are_all_tree_are_set_apart():
+    layers = {"first.weight": torch.rand(5, 6), "last.weight": torch.rand(1, 5), "column.weight": torch.rand(6, 1)}
+    report = zimp.report(layers)
+    assert report.totals["all_tree"] == ["last.weight", "column.weight"]
+    assert report.totals["first_to_break"] == "first.weight" and report.totals["uniform_safe_density"] < 1
+    assert "all other layers keep" in report.table() and "All tree, so that no weight can go" in report.table()
+    bare = zimp.report({"last.weight": torch.rand(1, 5)})
+    assert bare.totals["first_to_break"] is None and "breaks" not in bare.table()
+
+
+@pytest.mark.parametrize("name", ["dense", "convolutions", "half", "brain", "double", "pruned"])
+@pytest.mark.parametrize("density", [0.02, 0.1, 0.5, 1.0])
+def test_what_global_and_layerwise_pruning_leave_is_what_torchs_own_pruning_leaves(name, density):
+    report = zimp.report(NETWORKS[name], density=density)
+    modules = [
+        module for module in NETWORKS[name].modules() if isinstance(getattr(module, "weight", None), torch.Tensor)
+    ]
+    weights = [module.weight.detach().float() for module in modules]
+    kept = sum(int(weight.count_nonzero()) for weight in weights)
+    size = sum(row["weights"] for row in report.rows)
+    values = torch.cat([weight.abs().flatten() for weight in weights])
+    least = values.sort(descending=True).values[min(round(density * size), kept) - 1]
+    for row, weight in zip(report.rows, weights, strict=True):
+        matrix = weight.flatten(1).abs()
+        within = matrix.flatten().sort(descending=True).values
+        exists = matrix >= (0 if name != "pruned" else 1e-30)
+        count = min(round(density * row["weights"]), int(exists.sum()))
+        for way, threshold in (("globally", least), ("layerwise", within[count - 1])):
+            mask = exists & (matrix >= threshold)
+            assert row[way]["components"] == zimp.spanning_forest(matrix, mask).n_components
+            assert row[way]["cut_off"] == int((~mask.any(0)).sum()) + int((~mask.any(1)).sum())
+        lightest = zimp.spanning_forest(matrix, exists).values[-1]
+        assert row["global_density"] == int((values >= lightest).sum()) / size
+    assert report.totals["global_density"] == max(row["global_density"] for row in report.rows)
+
+
+def test_global_magnitude_pruning_breaks_a_network_where_the_report_says():
+    torch.manual_seed(0)
+    model = zimp.lenet_300_100(64)
+    totals = zimp.report(model).totals
+    kept = round(totals["global_density"] * totals["weights"])
+    for left, broken in ((kept, 0), (kept - 1, 1)):
+        pruned = copy.deepcopy(model)
+        parts = [(module, "weight") for module in pruned if isinstance(module, nn.Linear)]
+        torch_prune.global_unstructured(parts, torch_prune.L1Unstructured, amount=totals["weights"] - left)
+        pieces = {module: zimp.spanning_forest(module.weight, module.weight_mask).n_components for module, _ in parts}
+        assert sum(count > 1 for count in pieces.values()) == broken
+
+
+@given(st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=4), st.integers(0, 2**32 - 1))
+def test_ranks_are_those_of_all_weights_sorted(seeds, other):
+    """Ties, zeros, halves and masks included."""
+    layers, chosen = [], np.random.default_rng(other)
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        weights = rng.normal(size=rng.integers(1, 9, 2)).astype(rng.choice([np.float16, np.float32]))
+        weights = torch.from_numpy(np.round(weights, 1) if rng.random() < 0.4 else weights * (rng.random() > 0.2))
+        weights = weights.bfloat16() if rng.random() < 0.4 else weights
+        mask = rng.random(weights.shape) < 0.6
+        layers.append((weights, mask if mask.any() else None))
+    graphs = [as_layer(*layer) for layer in layers]
+    magnitudes = [weights.float().abs().numpy() for weights, _ in layers]
+    existing = [w.ravel() if mask is None else w[mask] for w, (_, mask) in zip(magnitudes, layers)]
+    every = np.sort(np.concatenate(existing))[::-1]
+    counts, thresholds, keep = np.zeros((2, BINS), dtype=np.int64), [], int(chosen.integers(1, len(every) + 1))
+    for graph, values, (_, mask), whole in zip(graphs, existing, layers, magnitudes):
+        count = int(chosen.integers(1, len(values) + 1))
+        found, least, strongest = profile(graph, count)
+        assert least == np.sort(values)[::-1][count - 1]
+        whole = whole if mask is None else np.where(mask, whole, -1)
+        assert strongest.tolist() == [*whole.max(1), *whole.max(0)]
+        counts[: 1 + (graph.form == "bfloat16")] += found
+        thresholds.append(chosen.choice(values))
+    ranking = Ranking(*counts, thresholds, keep)
+    for graph in graphs:
+        if graph.form != "bfloat16":
+            ranking.add(graph)
+    assert ranking.at_least().tolist() == [int((every >= threshold).sum()) for threshold in thresholds]
+    assert ranking.least() == every[keep - 1]
+
+
+def test_r11_the_report_says_how_many_of_the_numbers_it_measured():
+    layers = {"fc.weight": torch.rand(5, 6), "fc.bias": torch.rand(5), "flat.weight": torch.rand(5000), "n": 3}
+    report = zimp.report(layers)
+    assert (report.totals["measured"], report.totals["numbers"]) == (30, 5035)
+    assert "Measured: 30 of 5,035 numbers (0.6%)." in report.table()
+    assert "a long vector that is called a weight: was a layer flattened?: flat.weight" in report.table()
+
+
+@pytest.mark.parametrize("dim", [0, 1, None])
+@pytest.mark.parametrize("old", [True, False])
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
+def test_r12_weight_norm_is_measured_as_the_weight_in_use(old, dim, tmp_path):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 5), nn.Conv2d(2, 4, 3, groups=2))
+    with torch.no_grad():
+        for layer in model:
+            (nn.utils.weight_norm if old else parametrizations.weight_norm)(layer, dim=dim)
+            for name, parameter in layer.named_parameters():
+                if name.endswith(("_g", "original0")):
+                    parameter *= torch.rand_like(parameter) + 0.5
+            for refresh in layer._forward_pre_hooks.values():  # of the old weight norm: what a forward pass begins with
+                refresh(layer, None)
+    plain = {f"{k}.weight": layer.weight.detach() for k, layer in enumerate(model)}
+    told = zimp.report(saved(tmp_path / "model.pt", model.state_dict()))
+    known = zimp.report(model)
+    for report in (told, known):
+        for row, other in zip(report.rows, zimp.report(plain).rows):
+            if row["kind"] == "dense" or report is told:
+                assert row["safe_density"] == other["safe_density"] and row["shape"] == other["shape"]
+                assert row["total_persistence"] == pytest.approx(other["total_persistence"], rel=1e-5)
+            assert row["notes"][-1] == "weight norm: measured is g v / |v|"
+    assert known.rows[1]["groups"] == 2
+    assert not any("weight" in tensor["name"] for tensor in told.left_out)
+
+
+def test_r13_a_level_of_a_run_folder_is_the_trained_and_masked_network(tmp_path):
+    record = zimp.iterative_magnitude_pruning(
+        zimp.small_mlp, zimp.load_data("digits"), levels=2, steps=20, seeds=[3, 4], folder=tmp_path, progress=False
+    )
+    for kept in zimp.run_levels(tmp_path):
+        (path,) = tmp_path.glob(f"seed_{kept.seed}-level_{kept.level:04d}-*.safetensors")
+        report = zimp.report(path)
+        assert sorted(row["name"] for row in report.rows) == sorted(kept.masks)
+        for row in report.rows:
+            mask, weight = kept.masks[row["name"]], kept.weights[row["name"]]
+            forest = zimp.spanning_forest(weight, mask)
+            assert row["density"] == int(mask.sum()) / mask.numel() and row["components"] == forest.n_components
+            assert row["total_persistence"] == pytest.approx(np.sum(1 - forest.relative_values))
+        reasons = {tensor["name"]: tensor["reason"] for tensor in report.left_out}
+        assert {reason for name, reason in reasons.items() if "/early/" in name} == {"weights before training"}
+    assert record.rows
+
+
+def mobilenet_v2():
+    """Its convolutions, named as in torchvision, with no norms and no activations."""
+    yield nn.Sequential(nn.Conv2d(3, 32, 3, bias=False))
+    inputs = 32
+    for expansion, outputs, repeats in [
+        (1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1),
+    ]:  # fmt: skip
+        for _ in range(repeats):
+            hidden = inputs * expansion
+            widen = [nn.Sequential(nn.Conv2d(inputs, hidden, 1, bias=False))] * (expansion > 1)
+            depthwise = nn.Sequential(nn.Conv2d(hidden, hidden, 3, groups=hidden, bias=False))
+            narrow = nn.Conv2d(hidden, outputs, 1, bias=False)
+            yield nn.ModuleDict({"conv": nn.Sequential(*widen, depthwise, narrow)})
+            inputs = outputs
+    yield nn.Sequential(nn.Conv2d(320, 1280, 1, bias=False))
+
+
+def test_r4_the_totals_of_a_depthwise_network_are_the_same_from_its_file(tmp_path):
+    """MobileNetV2's file gave 25,824 edges of trees and a compression of 84.8; in memory they are 82,776 and 26.45."""
+    model = nn.ModuleDict({"features": nn.Sequential(*mobilenet_v2())})
+    known = zimp.report(model)
+    told = zimp.report(saved(tmp_path / "model.safetensors", model.state_dict()))
+    assert (known.totals["tree"], round(known.totals["critical_compression"], 2)) == (82776, 26.45)
+    for key in ("layers", "weights", "tree", "critical_compression", "safe_density", "uniform_safe_density"):
+        assert told.totals[key] == pytest.approx(known.totals[key])
+    assert len(told.totals["guessed"]) == 17 and known.totals["guessed"] == []
+    assert "These totals rest on a guess of the groups of features.*.conv.*.*.weight (17)" in told.table()
+
+
+def test_r4_groups_are_told_by_patterns(tmp_path):
+    content = tensors(**{"0.stem.weight": (8, 3, 3, 3), "1.dw.weight": (8, 1, 3, 3), "2.mix.weight": (8, 4, 1, 1)})
+    path = saved(tmp_path / "model.safetensors", content)
+    assert [row["groups"] for row in zimp.report(path).rows] == [1, 8, 1]
+    report = zimp.report(path, groups={"*dw.*": 1, "2.mix.weight": 2})
+    assert [row["groups"] for row in report.rows] == [1, 1, 2] and report.totals["guessed"] == []
+    ended = run(path, "--groups", "*ix.weight=2", "--groups", "1.dw.weight=1", "--json", "-")
+    assert json.loads(ended.stdout)["reports"][0]["rows"] == report.rows
+    for groups, message in (
+        ({"2*": 3}, r"'2\*' gives 2.mix.weight 3 groups, which do not divide its 8 outputs"),
+        ({"conv*": 2}, r"'conv\*' fits no convolution of unknown groups"),
+        ({"2*": 2.5}, "whole number"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            zimp.report(path, groups=groups)
+    assert run(path, "--groups", "mix.weight").returncode == 2
 
 
 @pytest.mark.parametrize(

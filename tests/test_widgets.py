@@ -1,13 +1,19 @@
+import json
 import re
+from html.parser import HTMLParser
 from pathlib import Path
 
 import ipywidgets
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
+import torch
 from ipywidgets.widgets.widget_link import Link
 
 import zimp
-from zimp import plots
+from zimp import plots, widgets
+
+STATIC = Path(__file__).parent.parent / "book" / "_static"
 
 
 def draw(**setting):
@@ -160,3 +166,91 @@ def test_the_pages_hide_the_field_and_notebooks_show_it():
 def test_a_free_setting_needs_values_and_a_range(free, message):
     with pytest.raises(ValueError, match=message):
         zimp.explorer(draw, alt, rate=[0.2, 0.5], free=free)
+
+
+class Shown(HTMLParser):
+    """What a live view is made of, as a browser reads it."""
+
+    def __init__(self, shown):
+        super().__init__()
+        self.tags, self.files, self.settings = [], {}, None
+        self.feed(shown.data)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.tags.append(tag)
+        self.file = attributes.get("data-zimp-file")
+        if attributes.get("class") == "zimp-live":
+            self.settings = json.loads(attributes["data-settings"])
+
+    def handle_endtag(self, tag):
+        self.file = None
+
+    def handle_data(self, data):
+        if self.file:
+            self.files[self.file] = self.files.get(self.file, "") + data
+
+
+AWKWARD = [[5e-324, 1e308, -0.0, 0.1], [1 / 3, -2e-310, 12345678.9, 0.30000000000000004]]
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        AWKWARD, np.asfortranarray(AWKWARD), np.matrix(AWKWARD), np.float32([[0.1, 2.0]]), [[3, 0], [-1, 2]],
+        torch.nn.Parameter(torch.tensor([[0.1, 2.0], [0.3, -4.0]], dtype=torch.bfloat16)),
+    ],
+    ids=["lists", "by columns", "np.matrix", "float32", "whole numbers", "bfloat16, with a gradient"],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # numpy's, of np.matrix
+def test_a_view_of_a_layer_has_its_weights_to_the_last_bit(weights):
+    tensor = isinstance(weights, torch.Tensor)
+    plain = weights.detach().double().numpy() if tensor else np.asarray(weights)
+    settings = Shown(zimp.play(weights, view="swaps")).settings
+    assert settings == {"weights": plain.ravel().tolist(), "m": plain.shape[0], "n": plain.shape[1]}
+    mask = np.arange(plain.size).reshape(plain.shape) % 2
+    for given in (mask, mask.astype(bool), torch.from_numpy(mask), mask.tolist()):
+        assert Shown(zimp.play(weights, given, view="swaps")).settings == settings | {"mask": mask.ravel().tolist()}
+
+
+def test_a_view_brings_its_still_picture_and_its_scripts_and_nothing_else():
+    shown = Shown(zimp.play([[0.9, 0.2], [0.1, 0.5]], view="swaps"))
+    parts = ["", "-draw", "-layer", "-swaps"]
+    assert list(shown.files) == ["zimp-play.css", *(f"zimp-play{part}.js" for part in parts)]
+    for name, text in shown.files.items():
+        assert text.endswith((STATIC / name).read_text(encoding="utf-8"))
+    assert [tag for tag in shown.tags if tag in ("div", "script", "style")] == 4 * ["div"] + ["style"] + 4 * ["script"]
+    palette = shown.files["zimp-play.css"]
+    for name, color in [*plots.COLORS.items(), *plots.DARK.items()]:
+        assert f"--zimp-{name}: {color};" in palette
+    assert plt.get_fignums() == []
+
+
+def test_a_view_of_many_weights_is_not_heavy():
+    data = zimp.play(np.random.default_rng(0).normal(size=(64, 64)), view="swaps").data
+    assert len(data.encode()) < 400_000 and "its maximum spanning tree alone" in data
+
+
+NAMES = [
+    "</script><b>", "<!--<script>", "'\"><img src=x onerror=alert(1)>", "&lt;b&gt; \u2028 \\u003cb>", "x</style><i>",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_name_of_a_reader_ends_a_script_or_becomes_markup(name):
+    fig, _ = plots.figure(width=1, height=1)
+    plain = Shown(zimp.play([[0.9, 0.2], [0.1, 0.5]], view="swaps"))
+    shown = Shown(widgets.live("swaps", fig, name, settings={"name": name}, data={"names": {name: [name, 0.5]}}))
+    assert {*shown.tags} <= {*plain.tags} and shown.tags.count("script") == plain.tags.count("script") + 1
+    assert shown.settings == {"name": name}
+    read = re.search(r"\.names = (.*);\n$", shown.files["zimp-data-names.js"])[1]
+    assert json.loads(read) == {name: [name, 0.5]} and "<" not in read
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_no_script_can_hold_is_not_written(value):
+    fig, _ = plots.figure(width=1, height=1)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        widgets.live("swaps", fig, "A layer.", settings={"weights": [value]})
+    plt.close(fig)

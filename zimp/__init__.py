@@ -48,8 +48,10 @@ MODULES = {
     "lab.additive": (),
     "lab.experiments": (),
     "reports.architectures": (),
+    "reports.formats": (),
     "reports.checkpoints": (),
     "reports.layouts": (),
+    "reports.ranking": (),
     "reports.table": ("report", "Report"),
     "reports.command": (),
 }  # fmt: skip

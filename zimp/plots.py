@@ -507,7 +507,8 @@ def limits(names, safe, independent, tree, *, ax):
     step = -(-len(names) // 40)  # so many names can be read
     _logarithmic(ax)
     ax.set(xlabel="density at which H0 is still preserved", ylim=(len(names) - 0.5, -0.5))
-    ax.set_yticks(ys[::step], [name if len(name) <= 36 else f"..{name[-34:]}" for name in names[::step]])
+    shown = [name if len(name) <= 36 else f"..{name[-34:]}" for name in names[::step]]
+    ax.set_yticks(ys[::step], shown, parse_math=False)  # a name may hold a dollar
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False)
     return ax
 

@@ -22,13 +22,14 @@ from matplotlib.figure import Figure
 
 from .checks import as_list, as_mask, as_matrix, check_choice
 from .plots import COLORS, DARK, bipartite, figure, show
+from .topology import spanning_forest
 
 __all__ = ["explorer", "play", "live"]
 
 # What each live view loads besides the core, the frame and its own script.
 PARTS = {
-    "hero": [], "drag": [], "masks": [], "race": [], "coupons": [], "network": ["checkpoint"], "swaps": [],
-    "run": ["train"], "guess": [],
+    "hero": [], "drag": ["layer"], "masks": ["layer"], "race": [], "coupons": [], "network": ["checkpoint"],
+    "swaps": ["layer"], "run": ["train"], "guess": [],
 }  # fmt: skip
 # The largest layers that a view of one's own can show: weights of the layer.
 OWN = {"drag": 4096, "masks": 10, "race": 144, "swaps": 4096}
@@ -243,12 +244,13 @@ def play(weights, mask=None, view="drag"):
             "show a part of it, such as weights[:6, :8]"
         )
     fig, ax = figure(width=3.4, height=0.8 + 0.3 * min(max(m, n), 24))
-    bipartite(weights, mask, ax=ax)
+    many = m * n > 400  # lines: of these only the tree can be told apart
+    bipartite(weights, spanning_forest(weights, mask).mask if many else mask, ax=ax)
     settings = {"weights": weights.astype(float).ravel().tolist(), "m": m, "n": n}
     if mask is not None:
         settings["mask"] = mask.astype(int).ravel().tolist()
-    return live(view, fig, f"The {m}x{n} layer as a graph: its tree in one colour, other weights in another.",
-                settings=settings)  # fmt: skip
+    seen = "its maximum spanning tree alone" if many else "its tree in one colour, other weights in another"
+    return live(view, fig, f"The {m}x{n} layer as a graph: {seen}.", settings=settings)
 
 
 def live(view, fig, alt, *, settings=None, data=None):
@@ -300,7 +302,8 @@ def live(view, fig, alt, *, settings=None, data=None):
 
 def _script(value) -> str:
     """As JavaScript that can stand in a page, with numbers to the last bit."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
+    # No markup: neither the end of a script nor the start of a comment, whatever a name holds.
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _inline(name, text) -> str:

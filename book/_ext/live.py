@@ -18,6 +18,9 @@ def setup(app):
 
 def load_files(app, pagename, templatename, context, doctree):
     """Replace what is inlined by files, in the order in which it stood, each once."""
+    # Jupyter Book has every page load every script of `_static`, in no order.
+    loaded = context.get("script_files", [])
+    loaded[:] = [file for file in loaded if not Path(str(file.filename)).name.startswith("zimp-play")]
     found = {name: text for _, name, text in INLINED.findall(context.get("body", ""))}
     if not found:
         return

@@ -57,6 +57,7 @@ zimpPlay.data = zimpPlay.data || {};
   function update(changed, attributes) {
     for (const [name, value] of Object.entries(attributes)) {
       if (typeof value === "function") changed.addEventListener(name, value);
+      else if (typeof value === "boolean" && name.startsWith("aria-")) changed.setAttribute(name, value); // as words
       else if (value === null || value === false) changed.removeAttribute(name);
       else if (name === "text") changed.textContent = value;
       else if (changed.getAttribute(name) !== String(value)) changed.setAttribute(name, value === true ? "" : value);
@@ -216,7 +217,7 @@ zimpPlay.data = zimpPlay.data || {};
   }
 
   // Only the book's pages have an address of their own to write to.
-  const onPage = () => "DOCUMENTATION_OPTIONS" in globalThis;
+  const onPage = () => typeof DOCUMENTATION_OPTIONS === "object";
 
   // One shown view.
   class View {
@@ -236,7 +237,9 @@ zimpPlay.data = zimpPlay.data || {};
       const foot = html("div", { class: "zimp-live-foot" }, button("Reset", () => this.reset()));
       if (onPage()) foot.append(button("Copy link to this setting", () => this.copy()));
       foot.append(this.link);
-      update(root, { role: "group", "aria-label": definition.title });
+      // JupyterLab would take the arrow keys for itself, except from elements that say so.
+      const focusin = ({ target }) => update(target, { "data-lm-suppress-shortcuts": true });
+      update(root, { role: "group", "aria-label": definition.title, focusin });
       root.append(
         html("p", { class: "zimp-live-title", "aria-hidden": "true" }, definition.title),
         this.controls, this.stage, this.sentence, this.trouble, foot,
@@ -266,7 +269,10 @@ zimpPlay.data = zimpPlay.data || {};
           const happened = this.changes;
           this.frame = this.changes = null;
           this.refresh(happened);
-          if (onPage()) address(this.address());
+          if (!onPage()) return;
+          clearTimeout(this.writing); // a long address takes longer than a frame, so it waits until changes rest
+          if (this.root.dataset.state.length < 2000) address(this.address());
+          else this.writing = setTimeout(() => address(this.address()), 200);
         });
       }
     }
@@ -326,9 +332,9 @@ zimpPlay.data = zimpPlay.data || {};
         }
         read[key] = value;
       }
+      if (!draw) return void (this.state = { ...this.start, ...read });
       this.root.scrollIntoView();
-      if (draw) this.set({ ...this.start, ...read });
-      else this.state = { ...this.start, ...read };
+      this.set({ ...this.start, ...read });
     }
 
     copy() {
@@ -446,6 +452,7 @@ zimpPlay.data = zimpPlay.data || {};
     for (const root of document.querySelectorAll(`.zimp-live[data-zimp-view="${name}"]:not([data-state])`)) {
       const view = new View(root, name, definition);
       if (root.previousElementSibling) root.previousElementSibling.classList.add("zimp-replaced");
+      if (onPage() && location.hash.slice(1).split("?")[0] === name) root.scrollIntoView(); // now that it is shown
       window.addEventListener("hashchange", () => view.read());
     }
   }

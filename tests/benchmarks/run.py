@@ -3,7 +3,8 @@
     pip install -e ".[test,bench]"
     python tests/benchmarks/run.py
 
-takes some minutes on two cores, which should have nothing else to do. Benchmarks are no tests and decide none.
+takes some minutes on two cores, which should have nothing else to do. Needs Node and Chromium too, and the built book.
+Benchmarks are no tests and decide none.
 """
 
 import argparse
@@ -17,13 +18,17 @@ from pathlib import Path
 import checkpoint
 import forest
 import play
+import play_browser
 import runs
 import start
 
 from zimp.lab.record import machine
 
 RESULTS = Path(__file__).parent.parent.parent / "book" / "results" / "benchmarks.json"
-PARTS = {"forest": forest, "runs": runs, "checkpoint": checkpoint, "start": start, "play": play}
+PARTS = {
+    "forest": forest, "runs": runs, "checkpoint": checkpoint, "start": start, "play": play,
+    "play_browser": play_browser,
+}  # fmt: skip
 LIBRARIES = ("zimp", "numpy", "scipy", "torch", "ripser", "gudhi", "giotto-ph", "igraph", "networkx", "safetensors")
 
 

@@ -31,4 +31,6 @@ def test_a_script_asks_no_network_runs_no_text_and_inserts_no_markup(name):
     for word in FORBIDDEN:
         assert not re.search(word, text), word
     assert max(map(len, text.splitlines())) <= 120
-    assert text.count("register(") or name in {"zimp-play.js", "zimp-play-train.js", "zimp-play-checkpoint.js"}
+    assert text.count("register(") or name in {
+        "zimp-play.js", "zimp-play-train.js", "zimp-play-checkpoint.js", "zimp-play-layer.js",
+    }  # fmt: skip

@@ -8,9 +8,9 @@
 3. The book, if it is not given by ``--site``: built in that environment, and where the system lets us (Linux) in a
    network namespace with nothing in it.
 4. For each page with a Binder button: the image's own command on loopback, and Chromium on the path of the button. The
-   page must open as a notebook, run without an error, and move a picture by its slider, again after its kernel was
-   killed. Before that, the kernel must draw a number that is typed into an explorer's field. The assignments are
-   uploaded, as their pages say, and run.
+   page must open as a notebook, run without an error, and move a picture by its slider and each live view by its
+   controls, again after its kernel was killed. Before that, the kernel must draw a number that is typed into an
+   explorer's field. The assignments are uploaded, as their pages say, and run.
 
 Exits with 0 if every page did all this within the limits. Needs Linux, Chromium, the package's test extra, and pip's
 index.
@@ -59,8 +59,13 @@ STATE = """() => {
     errors: cells.filter(({ model }) => !expected(model)).flatMap(({ model }) => outputs(model))
       .filter(output => output.output_type === "error").map(output => `${output.ename}: ${output.evalue}`),
     explorers: cells.filter(({ model }) => /\\bexplorer\\(/.test(model.sharedModel.source)).map(({ index }) => index),
+    views: cells.filter(({ model }) => outputs(model).some(({ data }) => /data-zimp-view=/.test(data?.["text/html"])))
+      .map(({ index }) => index),
   };
 }"""
+
+
+SCROLL = "cell => window.jupyterapp.shell.currentWidget.content.scrollToItem(cell, 'start')"
 
 
 class Image:
@@ -216,7 +221,7 @@ def rehearse(image, browser, path):
     with image.started() as (server, address, token):
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         try:
-            page.route(lambda url: not url.startswith(address), lambda route: route.abort())
+            page.route(lambda url: not url.startswith((address, "blob:")), lambda route: route.abort())
             page.goto(f"{address}/{path}{'&' if '?' in path else '?'}token={token}")
             page.locator(".jp-NotebookPanel >> visible=true").wait_for(timeout=60_000)
             page.wait_for_function(f"() => ({STATE})()?.idle", timeout=60_000)
@@ -234,21 +239,26 @@ def rehearse(image, browser, path):
                 page.wait_for_timeout(100)
             assert not state["errors"], state["errors"]
             assert not state["left"], f"{state['left']} of {state['code']} cells have not run after {seconds:.0f} s"
+            moving = [(move, cell) for cell in state["explorers"][:1]] + [(change, cell) for cell in state["views"]]
+            for moves, cell in moving:
+                moves(page, cell)
             if state["explorers"]:
-                move(page, state["explorers"][0])
-                ask(page)
+                ask(page, state["explorers"][0])
+            if moving:
                 kernel.send_signal(signal.SIGKILL)
                 kernel.wait(30)
                 page.locator(".jp-Dialog").get_by_role("button", name="Ok").click(timeout=60_000)  # it "has died"
-                move(page, state["explorers"][0])
-            return {"cells": state["code"], "explorers": len(state["explorers"]), "seconds": seconds, "MB": peak}
+            for moves, cell in moving:
+                moves(page, cell)
+            counts = {name: len(state[name]) for name in ("explorers", "views")}
+            return {"cells": state["code"], **counts, "seconds": seconds, "MB": peak}
         finally:
             page.close()
 
 
 def move(page, cell):
     """Move the first slider of a cell by keyboard until its picture changes."""
-    page.evaluate("cell => window.jupyterapp.shell.currentWidget.content.scrollToItem(cell, 'start')", cell)
+    page.evaluate(SCROLL, cell)
     explorer = page.locator(".zimp-explorer >> visible=true").first
     before = explorer.locator(".zimp-figure >> visible=true").get_attribute("aria-label")
     explorer.get_by_role("slider").first.press("ArrowRight")
@@ -256,8 +266,9 @@ def move(page, cell):
     assert explorer.locator(".zimp-figure >> visible=true").count() == 1
 
 
-def ask(page):
-    """Type a number into an explorer's field, if it has one, until the kernel has drawn it."""
+def ask(page, cell):
+    """Type a number into the field of an explorer, if it has one, until the kernel has drawn it."""
+    page.evaluate(SCROLL, cell)
     explorer = page.locator(".zimp-explorer >> visible=true").first
     field = explorer.locator(".zimp-free input")
     if not field.count():
@@ -269,6 +280,22 @@ def ask(page):
     field.first.press("Enter")
     drawn = explorer.locator(f".zimp-figure:not([aria-label={json.dumps(before)}]) >> visible=true")
     drawn.wait_for(timeout=1000 * SECONDS)
+
+
+def change(page, cell):
+    """Change the setting of a live view with the keyboard: by its slider, or what else has the focus."""
+    page.evaluate(SCROLL, cell)
+    view = page.locator(".jp-Cell").nth(cell).locator(".zimp-live[data-state]")
+    before = view.get_attribute("data-state", timeout=10_000)
+    slider, part = view.locator("input[type=range]"), view.locator(".zimp-live-stage [tabindex='0']")
+    control = (slider if slider.count() else part).first
+    for key in ("ArrowRight", "ArrowLeft", "Enter"):
+        control.press(key, timeout=10_000)
+        for _ in range(20):
+            if view.get_attribute("data-state") != before:
+                return
+            page.wait_for_timeout(25)
+    raise AssertionError(f"the view of cell {cell} does not move from {before}")
 
 
 def main():
@@ -295,14 +322,15 @@ def main():
 
         found = shutil.which("chromium") or shutil.which("google-chrome")
         browser = engine.chromium.launch(executable_path=found, args=FLAGS)
-        print(f"\n{'page':24}{'cells':>6}{'explorers':>11}{'seconds':>9}{'peak MB':>9}")
+        print(f"\n{'page':24}{'cells':>6}{'explorers':>11}{'views':>7}{'seconds':>9}{'peak MB':>9}")
         pages = {}
         for name, path in paths.items():
             try:
                 pages[name] = rehearse(image, browser, path)
                 seconds, peak = pages[name]["seconds"], pages[name]["MB"]
                 pages[name]["ok"] = seconds <= SECONDS and peak <= MEGABYTES
-                numbers = f"{pages[name]['cells']:6}{pages[name]['explorers']:11}{seconds:9.1f}{peak:9.0f}"
+                counted = f"{pages[name]['cells']:6}{pages[name]['explorers']:11}{pages[name]['views']:7}"
+                numbers = f"{counted}{seconds:9.1f}{peak:9.0f}"
                 print(f"{name:24}{numbers}  {'ok' if pages[name]['ok'] else 'OVER THE LIMIT'}", flush=True)
             except Exception as error:
                 pages[name] = {"ok": False, "error": f"{type(error).__name__}: {error}"}

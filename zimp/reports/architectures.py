@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ..lab.models import lenet_300_100
+from ..layers import prunable_weights
 
 __all__ = ["ARCHITECTURES", "Architecture"]
 
@@ -37,6 +38,18 @@ class Architecture(NamedTuple):
         """
         with torch.device("meta"):
             return self.build()
+
+    def shapes(self) -> dict[str, tuple[tuple[int, ...], int]]:
+        """The shape of each prunable weight, by name, and how many graphs it is.
+
+        Examples
+        --------
+        >>> from zimp.reports.architectures import ARCHITECTURES
+        >>> ARCHITECTURES["LeNet-300-100"].shapes()["output.weight"]
+        ((10, 100), 1)
+        """
+        weights = prunable_weights(self.on_meta())
+        return {name: (tuple(weight.parameter.shape), weight.groups) for name, weight in weights.items()}
 
 
 def _lenet_5():

@@ -2,7 +2,7 @@
 
 What the tensors are called and how large they are comes first, without reading one; then one tensor at a time is read,
 so a model may be larger than memory. A file is data and is never run: of a pickle only tensors and plain containers
-are read, and one that needs more is refused.
+are read. In place of any other object stands one that does nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from torch import nn
 from torch.nn.parameter import UninitializedTensorMixin
 
 from ..layers import kind_of, memory_of
+from .formats import format_of
 
 __all__ = ["Entry", "open_network"]
 
@@ -28,6 +30,8 @@ INDEX = ".index.json"
 STATE_DICTS = ("state_dict", "model_state_dict", "model", "module", "network", "net", "weights", "params")
 OPTIMIZER = re.compile(r"optim|scheduler|scaler", re.IGNORECASE)
 PREFIXES = {"BF": "bfloat", "F": "float", "I": "int", "U": "uint", "C": "complex"}  # of dtypes in safetensors files
+ENDINGS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")  # that files of weights usually have
+LOADING = threading.Lock()  # what torch.load may meet is one setting for the whole process
 Reader = Callable[[str], torch.Tensor]
 
 
@@ -48,6 +52,8 @@ class Entry:
         Of the layer that owns it, which only a network tells.
     groups : int, optional
         Of the convolution that owns it, likewise.
+    mask : str, optional
+        The tensor that says which of its weights exist, where the file tells.
     """
 
     shape: tuple[int, ...]
@@ -56,21 +62,24 @@ class Entry:
     memory: Hashable = None
     kind: str | None = None
     groups: int | None = None
+    mask: str | None = None
 
 
-def open_network(network) -> SafetensorsFile | TorchFile | Shards | Module:
+def open_network(network) -> SafetensorsFile | TorchFile | Shards | StateDict | Module:
     """A network of any of these kinds, with ``name``, ``entries`` (a dict of :class:`Entry`) and ``reading()``.
 
     Parameters
     ----------
-    network : torch.nn.Module, or path
-        A file that ends in ``.safetensors`` or in ``.index.json`` is what it says, any other is a PyTorch checkpoint.
+    network : torch.nn.Module, path, or dict of str to torch.Tensor
+        What a file is, its first bytes say, and not its name. Of a folder the index of shards is read, or the one file
+        of weights in it.
 
     Raises
     ------
-    FileNotFoundError, IsADirectoryError
+    FileNotFoundError
     ValueError
-        For a file that is truncated, of another format, or a pickle that would run code.
+        For a file that is truncated, of another format, or a pickle that would run code; for a folder with no file of
+        weights, or with several.
 
     Examples
     --------
@@ -85,18 +94,44 @@ def open_network(network) -> SafetensorsFile | TorchFile | Shards | Module:
     """
     if isinstance(network, nn.Module):
         return Module(network)
+    if isinstance(network, Mapping):
+        return StateDict(network)
     if not isinstance(network, str | os.PathLike):
-        raise ValueError(f"network is a {type(network).__name__}, not a torch.nn.Module or the path of a file")
+        raise ValueError(
+            f"network is a {type(network).__name__}, not a torch.nn.Module, a dict of tensors, or the path of a file"
+        )
     path = Path(network)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; give the file of weights in it, or the *{INDEX} of its shards")
-    return Shards(path) if path.name.endswith(INDEX) and path.exists() else _open_file(path)
+    path = _file_in(path) if path.is_dir() else path
+    _check_file(path)
+    return Shards(path) if format_of(path) == "index" else _open_file(path)
+
+
+def _file_in(folder: Path) -> Path:
+    """The one index, or else the one file of weights, in a folder."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    found = [path for path in files if path.name.endswith(INDEX)]
+    found = found or [path for path in files if path.suffix.lower() in ENDINGS]
+    if len(found) == 1:
+        return found[0]
+    held = f"holds {', '.join(path.name for path in found[:5])}; give one of them" if found else (
+        f"is a folder without a file that ends in {', '.join(ENDINGS)} or {INDEX}; give the file of weights"
+    )  # fmt: skip
+    raise ValueError(f"{folder} {held}")
+
+
+def _check_file(path: Path):
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist")
+    if not path.is_file():
+        raise ValueError(f"{path} is no file: a pipe or a device cannot be read twice; copy it into a file first")
 
 
 def _open_file(path: Path) -> SafetensorsFile | TorchFile:
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist")
-    return SafetensorsFile(path) if path.suffix == ".safetensors" else TorchFile(path)
+    _check_file(path)
+    kind = format_of(path)
+    if kind == "index":
+        raise ValueError(f"{path} is an index or other JSON, and not a file of weights")
+    return SafetensorsFile(path) if kind == "safetensors" else TorchFile(path, zipped=kind == "torch zip")
 
 
 class SafetensorsFile:
@@ -106,15 +141,18 @@ class SafetensorsFile:
         self.name, self._path = str(path), path
         with self._open() as file:
             slices = {name: file.get_slice(name) for name in sorted(file.keys(), key=_natural)}
-            self.entries = {
+            entries = {
                 name: Entry(tuple(part.get_shape()), _torch_name(part.get_dtype())) for name, part in slices.items()
             }
+            run = "zimp" in (file.metadata() or {})
+        # A level of a run folder has names of its own; `_stored` are those that the file has.
+        self.entries, self._stored = _of_level(entries) if run else (entries, {})
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:
         """Within it, tensors are read by name; with its end the file is closed, so that memory can be given back."""
         with self._open() as file:
-            yield file.get_tensor
+            yield lambda name: file.get_tensor(self._stored.get(name, name))
 
     @contextmanager
     def _open(self):
@@ -125,6 +163,23 @@ class SafetensorsFile:
             raise ValueError(
                 f"{self.name} is not a complete safetensors file ({error}); was it copied completely?"
             ) from None
+
+
+def _of_level(entries) -> tuple[dict[str, Entry], dict[str, str]]:
+    """The trained networks of a level of a run, with their masks: by seed, if there are several."""
+    seeds = {name.partition("/")[0] for name in entries if "/weights/" in name}
+    found, stored = {}, {}
+    for name, entry in entries.items():
+        owner, part, key = (name.split("/", 2) + ["", ""])[:3]
+        prefix = f"seed {owner}: " if len(seeds) > 1 else ""
+        if part == "weights":
+            mask = f"{owner}/masks/{key}"
+            found[prefix + key] = replace(entry, mask=mask if mask in entries else None)
+            stored[prefix + key] = name
+        else:
+            reason = "weights before training" if part == "early" else "state of the run"
+            found[name] = replace(entry, aside=entry.aside or (None if part == "masks" else reason))
+    return found, stored
 
 
 def _natural(name: str) -> list:
@@ -140,10 +195,10 @@ def _torch_name(dtype: str) -> str:
 class TorchFile:
     """A file written by ``torch.save``: a state dict, alone or within a checkpoint."""
 
-    def __init__(self, path: Path):
-        self.name, self._path = str(path), path
-        with path.open("rb") as file:
-            self._mapped = file.read(4) == b"PK\x03\x04"  # a zip; the format before torch 1.6 can only be loaded whole
+    def __init__(self, path: Path, zipped: bool):
+        self.name, self._path, self._zipped = str(path), path, zipped
+        # The format before torch 1.6 can only be loaded whole; and what is called safetensors, torch takes for that.
+        self._mapped = zipped and path.suffix != ".safetensors"
         tensors, aside = self._load()
         self.entries = {name: _entry(tensor, aside.get(name)) for name, tensor in tensors.items()}
         self._tensors = None if self._mapped else tensors
@@ -155,22 +210,59 @@ class TorchFile:
 
     def _load(self):
         try:
-            content = torch.load(self._path, map_location="cpu", weights_only=True, mmap=self._mapped)
-            return _state_dict(content)
+            content = self._content()
+            tensors, aside = _state_dict(content)
         except OSError:
             raise
         except Exception as error:  # whatever a wrong byte leads the unpickler to
-            if code := re.search(r"TorchScript|GLOBAL ([\w.]+)", str(error)):
-                raise ValueError(
-                    f"{self.name} holds {code[1] or code[0]}, and to load that could run code; "
-                    "save the weights alone: torch.save(model.state_dict(), path)"
-                ) from None
+            if code := re.search(r"GLOBAL ([\w.]+)", str(error)):
+                raise self._refused(code[1]) from None
             reason = f"{type(error).__name__}: {error}".partition("\n")[0].partition(". ")[0]
             raise ValueError(f"{self.name} is truncated, or no PyTorch checkpoint ({reason.rstrip(': ')})") from None
+        if tensors and all(isinstance(tensor, StandIn) for tensor in tensors.values()):
+            raise self._refused(next(iter(tensors.values())).stands_for)
+        return tensors, aside
+
+    def _content(self):
+        """What was saved; classes and functions that are not known as harmless are neither imported nor called."""
+        with LOADING, ExitStack() as stack:
+            file = self._path if self._mapped else stack.enter_context(self._path.open("rb"))
+            unknown = torch.serialization.get_unsafe_globals_in_checkpoint(file) if self._zipped else []
+            if file is not self._path:
+                file.seek(0)
+            stack.enter_context(torch.serialization.safe_globals([(_stand_in(name), name) for name in unknown]))
+            return torch.load(file, map_location="cpu", weights_only=True, mmap=self._mapped)
+
+    def _refused(self, code: str) -> ValueError:
+        return ValueError(
+            f"{self.name} holds {code}, and to load that could run code; "
+            "save the weights alone: torch.save(model.state_dict(), path)"
+        )
+
+
+class StandIn:
+    """An object in place of one whose class is not loaded: it takes whatever it is given, and does nothing."""
+
+    stands_for = ""
+
+    def __new__(cls, *arguments, **options):
+        return object.__new__(cls)
+
+    def __init__(self, *arguments, **options):
+        pass
+
+    def __setstate__(self, state):
+        pass
+
+
+def _stand_in(name: str):
+    if name == "collections.defaultdict":
+        return lambda *arguments: {}  # a function, which may return what holds weights; a dict without a default
+    return type("StandIn", (StandIn,), {"stands_for": name})
 
 
 def _state_dict(content) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """All tensors of a checkpoint by name, and the reason for each that is not in its state dict.
+    """All tensors and stand-ins of a checkpoint by name, and the reason for each that is not in its state dict.
 
     A state dict may be nested: ``{"epoch": 3, "model": {...}, "optimizer": {...}}``. Its own names come without prefix.
     """
@@ -182,7 +274,7 @@ def _state_dict(content) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
             tensors[name], aside[name] = tensor, reason
 
     while isinstance(content, Mapping):
-        nested = [key for key in STATE_DICTS if isinstance(content.get(key), Mapping) and any(_tensors(content[key]))]
+        nested = [key for key in STATE_DICTS if isinstance(content.get(key), Mapping) and _has_tensors(content[key])]
         if not nested:
             break
         for key, value in content.items():
@@ -197,8 +289,12 @@ def _state_dict(content) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     return tensors, aside
 
 
-def _tensors(value, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
-    if isinstance(value, torch.Tensor):
+def _has_tensors(value) -> bool:
+    return any(isinstance(tensor, torch.Tensor) for _, tensor in _tensors(value))
+
+
+def _tensors(value, name: str = "") -> Iterator[tuple[str, torch.Tensor | StandIn]]:
+    if isinstance(value, torch.Tensor | StandIn):
         yield name, value
     elif isinstance(value, Mapping | list | tuple):
         items = value.items() if isinstance(value, Mapping) else enumerate(value)
@@ -253,6 +349,20 @@ class Shards:
             yield read
 
 
+class StateDict:
+    """A dict of tensors, such as ``model.state_dict()``, maybe nested as in a checkpoint."""
+
+    def __init__(self, content: Mapping):
+        self.name = "state dict"
+        self._tensors, aside = _state_dict(content)
+        self.entries = {name: _entry(tensor, aside.get(name)) for name, tensor in self._tensors.items()}
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """As :meth:`SafetensorsFile.reading`; there is nothing to open."""
+        yield self._tensors.__getitem__
+
+
 class Module:
     """A torch network: the tensors of its state dict, and what its layers know of them."""
 
@@ -264,8 +374,8 @@ class Module:
             if not isinstance(tensor, torch.Tensor):
                 self.entries |= _packed(name, tensor)
             else:
-                owner, _, attribute = name.rpartition(".")
-                layer = layers.get(owner) if attribute in ("weight", "weight_orig") else None
+                owner, _, attribute = name.replace("parametrizations.weight.original1", "weight_v").rpartition(".")
+                layer = layers.get(owner) if attribute in ("weight", "weight_orig", "weight_v") else None
                 self.entries[name] = _entry(tensor, kind=kind_of(layer), groups=getattr(layer, "groups", None))
 
     @contextmanager
@@ -297,7 +407,9 @@ def _unpacked(value) -> Iterator[torch.Tensor]:
             yield from _unpacked(part)
 
 
-def _entry(tensor: torch.Tensor, aside=None, **of_layer) -> Entry:
+def _entry(tensor: torch.Tensor | StandIn, aside=None, **of_layer) -> Entry:
+    if isinstance(tensor, StandIn):
+        return Entry((), "object", f"of the class {tensor.stands_for}, which is not loaded")
     dtype = str(tensor.dtype).removeprefix("torch.")
     if isinstance(tensor, UninitializedTensorMixin):
         return Entry((), dtype, "not initialised yet: run one batch through the lazy layers first")

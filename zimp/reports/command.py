@@ -20,6 +20,8 @@ from pathlib import Path
 
 INDEX = ".index.json"  # as in .checkpoints, which imports torch
 OUTPUTS = ("json", "csv", "figure")
+WAYS = ("layerwise", "globally")
+SORTED = ("crit", "safe", "glob", "iid", "law", "rieck", "balw", "total", "/2z(3)")  # as in .table, which imports torch
 FIGURES = (".png", ".svg", ".pdf")
 
 
@@ -29,6 +31,7 @@ def main():
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (_add_report, _add_sweep):
         add(commands)
+    sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal has no letters for is escaped
     arguments = parser.parse_args()
     try:
         status = arguments.run(arguments)
@@ -53,9 +56,22 @@ def _add_report(commands):
     )
     command.add_argument(
         "files", nargs="+", metavar="FILE",
-        help="of weights: .safetensors, PyTorch's (code in it is never run), or the .index.json of a model's shards",
+        help="of weights: safetensors, PyTorch's (code in it is never run), the .index.json of a model's shards, or a "
+        "folder with one of these",
     )  # fmt: skip
     command.add_argument("--density", type=float, default=0.1, help="of the square-root law; default: 0.1")
+    command.add_argument(
+        "--groups", action="append", default=[], metavar="PATTERN=N",
+        help="the groups of convolutions whose names fit, such as '*.dw.weight=32'; may be given several times",
+    )  # fmt: skip
+    command.add_argument("--brief", action="store_true", help="the verdict alone, in a few sentences")
+    command.add_argument(
+        "--sort", metavar="COLUMN", choices=SORTED, help=f"sort the layers, the largest first, by {', '.join(SORTED)}"
+    )
+    command.add_argument(
+        "--legend", action="store_true", help="explain the columns after each table, not the first only"
+    )
+    command.add_argument("--width", type=int, help="of the lines; default: that of the terminal, else as long as names")
     command.add_argument("--jobs", type=int, default=1, help="layers to work on at a time; default: 1")
     command.add_argument("--json", metavar="PATH", help="write the reports there; - is the terminal, without tables")
     command.add_argument("--csv", metavar="PATH", help="write the rows of the tables there; - as for --json")
@@ -119,6 +135,9 @@ def _check(arguments):
     """Refuse, before any work, outputs that would fail afterwards or destroy existing files."""
     if not 0 < arguments.density <= 1:
         arguments.error(f"--density {arguments.density} must be above 0 and at most 1")
+    if arguments.width is not None and arguments.width < 60:
+        arguments.error(f"--width {arguments.width} is too narrow for the table; it needs at least 60 characters")
+    arguments.groups = dict(_group(arguments, text) for text in arguments.groups)
     if arguments.jobs < 1:
         arguments.error(f"--jobs {arguments.jobs} must be a number of threads, at least 1")
     for option in ("json", "csv"):
@@ -138,6 +157,13 @@ def _check(arguments):
     for (one, path), (other, same) in combinations(outputs.items(), 2):
         if _same(path, same) and not _same(path, os.devnull):
             arguments.error(f"{one} {path} and {other} {same} are one file; give one of them another")
+
+
+def _group(arguments, text: str) -> tuple[str, int]:
+    pattern, _, count = text.rpartition("=")
+    if not pattern or not count.isdecimal():
+        arguments.error(f"--groups {text} must be a pattern of names and a number, such as '*.dw.weight=32'")
+    return pattern, int(count)
 
 
 def _check_output(arguments, option: str, path: str, inputs: dict[str, str]):
@@ -211,17 +237,22 @@ def _report(arguments) -> int:
     warnings.simplefilter("ignore")  # what torch warns about is read all the same, or has an error of its own
     to_terminal = "-" not in (arguments.json, arguments.csv)
     progress = sys.stderr.isatty() and not arguments.quiet
+    width = arguments.width or (max(60, shutil.get_terminal_size().columns) if sys.stdout.isatty() else None)
     reports, errors = [], {}
     for file in arguments.files:
         try:
-            found = report(file, density=arguments.density, jobs=arguments.jobs, progress=progress)
+            found = report(
+                file, density=arguments.density, groups=arguments.groups, jobs=arguments.jobs, progress=progress
+            )
         except (OSError, ValueError) as error:
             errors[file] = str(error)
             print(f"error: {error}", file=sys.stderr)
             continue
         reports.append(found)
         if to_terminal:
-            _say(found.table() + "\n\n", arguments)
+            legend = arguments.legend or len(reports) == 1
+            text = found.brief(width) if arguments.brief else found.table(width, legend=legend, sort=arguments.sort)
+            _say(text + "\n\n", arguments)
     written = [
         _write(arguments, "json", lambda: _as_json(reports, errors)),
         _write(arguments, "csv", lambda: _as_csv(reports)),
@@ -268,13 +299,18 @@ def _as_json(reports: list, errors: dict[str, str]) -> str:
 def _as_csv(reports: list) -> str:
     """One line for each layer; lists, such as the shape, as words."""
     text = io.StringIO()
-    rows = [{"source": found.source, **row} for found in reports for row in found.rows]
+    rows = [{"source": found.source, **_flat(row)} for found in reports for row in found.rows]
     writer = csv.DictWriter(text, list(rows[0]) if rows else ["source"], lineterminator="\n")
     writer.writeheader()
-    for row in rows:
-        row["shape"], row["tensors"] = "x".join(map(str, row["shape"])), " ".join(row["tensors"])
-        writer.writerow({**row, "notes": "; ".join(row["notes"])})
+    writer.writerows(rows)
     return text.getvalue()
+
+
+def _flat(row: dict) -> dict:
+    ways = {f"{way}_{key}": (row[way] or {}).get(key) for way in WAYS for key in ("components", "cut_off")}
+    words = {"shape": "x".join(map(str, row["shape"])), "tensors": " ".join(row["tensors"])}
+    kept = {key: value for key, value in row.items() if key not in (*WAYS, "notes")}
+    return kept | words | ways | {"notes": "; ".join(row["notes"])}
 
 
 def _draw(path: str, reports: list) -> bytes:
@@ -291,7 +327,7 @@ def _draw(path: str, reports: list) -> bytes:
         rows = found.rows
         columns = ([row[key] for row in rows] for key in ("safe_density", "iid_density"))
         limits([full_name(row) for row in rows], *columns, [row["tree"] / row["weights"] for row in rows], ax=ax)
-        ax.set_title(found.source, fontsize=9, pad=24)
+        ax.set_title(found.source, fontsize=9, pad=24, parse_math=False)
     drawn = io.BytesIO()
     fig.savefig(drawn, format=Path(path).suffix[1:].lower())
     return drawn.getvalue()

@@ -11,16 +11,19 @@ import textwrap
 from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
+import numpy as np
 from joblib import Parallel, delayed
 from scipy.special import zeta
 from tqdm import tqdm
 
 from ..bounds import connectivity_density, retention_bound
-from ..checks import number, whole
+from ..checks import check_choice, number, whole
 from ..topology import SpanningForest, forest_and_safe_density, neural_persistence
 from .checkpoints import open_network
 from .layouts import Layer, find_layers
+from .ranking import BINS, Ranking, profile
 
 __all__ = ["Report", "report"]
 
@@ -30,13 +33,17 @@ COLUMNS = {  # of the table: what of a row, its heading, and what it says
     "size": ("size", "outputs x inputs of the layer's graph; of the network its weights"),
     "critical_compression": ("crit", "critical compression: weights / edges of a spanning tree; beyond it H0 changes"),
     "safe_density": ("safe", "safe density: share of weights down to which magnitude pruning leaves H0 as it is"),
-    "iid_density": ("iid", "the same for independent weights, where half of such layers are still connected"),
+    "global_density": ("glob", "density of the network down to which pruning it as a whole leaves this H0 as it is"),
+    "iid_density": ("iid", "the safe density of independent weights, where half of such layers are still connected"),
     "retention": ("law", "square-root law: share of the tree that magnitude pruning to {density:g} keeps at least"),
     "rieck": ("rieck", "neural persistence of Rieck et al., in units of the network's largest |w|, {largest:.4g}"),
     "balwani": ("balw", "neural persistence of Balwani & Krzyston, in units of the layer's largest |w|"),
     "total_persistence": ("total", "total persistence, the sum of 1 - |w| / max |w| over the tree"),
     "zeta_ratio": ("/2z(3)", "of a square layer: the same over 2 zeta(3), near 1 where |w| is independent and uniform"),
 }  # fmt: skip
+SORTED = {heading: key for key, (heading, _) in list(COLUMNS.items())[3:]}
+NO_NUMBERS = ("object", "packed")
+WIDTH = 100  # of the sentences, where none is asked for
 BATCH = 1 << 24  # weights that are read from a file before it is opened anew
 DIGITS = {"critical_compression": 4, "retention": 2, "rieck": 2, "balwani": 2}
 SHORT = {"convolution": "conv", "transposed convolution": "convT", "recurrent": "recur", "embedding": "embed"}
@@ -51,20 +58,26 @@ class Report:
     source : str
         The file, or the class of the network.
     density : float
-        At which the square-root law is taken.
+        At which the square-root law is taken, and the breaks are counted.
     rows : list of dict
         One for each layer: ``name`` and ``part`` (where a tensor holds several layers); ``tensors``, all names that the
         row stands for, with those of its mask and of tied weights; ``kind``; ``shape`` as stored; ``outputs``,
         ``inputs`` and ``groups`` of its graph; ``weights``, how many; ``density``, the share of them that its mask
         leaves; ``tree``, the edges of its spanning forest where nothing is pruned; ``components`` of its graph, as many
         as groups where it is in one piece; ``critical_compression``, ``safe_density``, ``iid_density``, ``retention``,
-        ``rieck``, ``balwani``, ``total_persistence`` and ``zeta_ratio``, the columns of the table; ``notes``. What has
-        no value is None.
+        ``rieck``, ``balwani``, ``total_persistence`` and ``zeta_ratio``, the columns of the table; ``global_density``,
+        the density of the whole network down to which global magnitude pruning leaves the layer's H0 as it is;
+        ``layerwise`` and ``globally``, what is left of the layer where each layer, or the network as a whole, is pruned
+        by magnitude to ``density``: ``components``, and ``cut_off``, neurons without a weight; ``notes``. What has no
+        value is None.
     totals : dict
         Of all rows but embeddings: ``layers``; ``weights``, ``tree`` and their quotient ``critical_compression``;
         ``safe_density`` of the whole, if every layer is pruned as far as is safe; ``uniform_safe_density``, if all are
-        pruned to the same density, and ``first_to_break``, the layer that sets it; ``retention``; ``rieck``, the mean
-        over layers; ``largest``, the largest ``|w|``.
+        pruned to the same density, and ``first_to_break``, the layer that sets it; ``global_density`` and
+        ``first_to_break_globally``, if the network is pruned as a whole; all these without ``all_tree``, the layers
+        none of whose weights can go; ``retention``; ``rieck``, the mean over layers; ``largest``, the largest
+        ``|w|``; ``guessed``, the layers whose groups are a guess; of all rows and tensors ``measured``, how many of the
+        ``numbers`` stand in a row.
     left_out : list of dict
         The other tensors: ``name``, ``shape``, ``dtype``, ``reason``.
     """
@@ -75,23 +88,39 @@ class Report:
     totals: dict
     left_out: list[dict]
 
-    def table(self, width=100) -> str:
-        """The report as text, the names of layers cut such that a line has ``width`` characters if it can."""
+    def table(self, width=None, *, legend=True, sort=None) -> str:
+        """The report as text, each line of at most ``width`` characters where it can be; names are whole without one.
+
+        A name is cut where it is like the others: at its beginning and in its middle, never at a number. ``legend``
+        says what the columns are; ``sort`` is the heading of the column by which the layers are sorted, the largest
+        first.
+        """
         headings = [heading for heading, _ in COLUMNS.values()]
-        cells = [headings, *map(_cells, self.rows), _network_cells(self.totals)]
+        rows = self.rows
+        if sort is not None:
+            check_choice("sort", sort, SORTED)
+            rows = sorted(rows, key=lambda row: _or_least(row[SORTED[sort]]), reverse=True)
+        cells = [headings, *map(_cells, rows), _network_cells(self.totals)]
+        if width is not None:
+            others = [max(map(len, column)) for column in list(zip(*cells))[1:]]
+            room = max(16, width - sum(others) - len(others))
+            names = _shortened([row[0] for row in cells[1:-1]], room)
+            cells[1:-1] = [[name, *row[1:]] for name, row in zip(names, cells[1:-1])]
         widths = [max(map(len, column)) for column in zip(*cells)]
-        widths[0] = min(widths[0], max(16, width - sum(widths[1:]) - len(widths) + 1))
         lines = [_line(row, widths) for row in cells]
         lines[-1:-1] = ["-" * len(lines[0])]
         values = {"density": self.density, "largest": self.totals["largest"]}
-        legend = [f"{heading:8}{what.format(**values)}" for heading, what in COLUMNS.values()]
-        for indent, texts in ((8, legend), (2, _remarks(self))):
-            lines.append("")
-            lines += [line for text in texts for line in textwrap.wrap(text, width, subsequent_indent=" " * indent)]
+        columns = [f"{heading:8}{what.format(**values)}" for heading, what in COLUMNS.values()]
+        for indent, texts in ((8, columns if legend else []), (2, _verdict(self) + _remarks(self))):
+            lines += [""] * bool(texts) + _wrapped(texts, indent, width)
         return "\n".join([self.source, "", *lines])
 
+    def brief(self, width=None) -> str:
+        """The verdict alone, in a few sentences."""
+        return "\n".join([self.source, *_wrapped(_verdict(self), 2, width)])
 
-def report(network, *, density=0.1, jobs=1, progress=False) -> Report:
+
+def report(network, *, density=0.1, groups=None, jobs=1, progress=False) -> Report:
     """Measure the H0 of all layers of a network, and how far each can be pruned.
 
     Tensors that hold several layers are split, convolutions are seen in the ``"matrix"`` view, and what is no layer is
@@ -100,11 +129,17 @@ def report(network, *, density=0.1, jobs=1, progress=False) -> Report:
 
     Parameters
     ----------
-    network : torch.nn.Module, or path
-        A network, or a file of one: ``.safetensors``, a PyTorch checkpoint, or the ``.index.json`` of a model's shards.
-        A file does not tell the groups of a convolution, and which convolutions are transposed.
+    network : torch.nn.Module, path, or dict of str to torch.Tensor
+        A network, its state dict, or a file of one, which is read by what is in it and not by its name: safetensors, a
+        PyTorch checkpoint, or the ``.index.json`` of a model's shards; or the folder of such a file. No code of a file
+        is run: objects that lie beside the weights are left out by their class. A file does not tell which convolutions
+        are transposed.
     density : float
-        At which the square-root law is taken, see :func:`zimp.retention_bound`; above 0, at most 1.
+        At which the square-root law is taken, see :func:`zimp.retention_bound`, and to which layers and network are
+        pruned to count what breaks; above 0, at most 1.
+    groups : dict of str to int, optional
+        The groups of convolutions, which a file does not tell, by patterns of their names: ``{"*.dw.weight": 32}``. One
+        with a single input channel is taken as depthwise if the layer before it has as many outputs; 1 says no.
     jobs : int
         Threads to use at a time, each with a tensor of its own in memory; -1 is one for each core.
     progress : bool
@@ -116,10 +151,11 @@ def report(network, *, density=0.1, jobs=1, progress=False) -> Report:
 
     Raises
     ------
-    FileNotFoundError, IsADirectoryError
+    FileNotFoundError
     ValueError
         For a file that is truncated, of another format, or a pickle that could run code; for a network without a
-        layer, and one with weights that are not finite; for a density that is no share, and no threads.
+        layer, and one with weights that are not finite; for a density that is no share, groups that fit no layer, and
+        no threads.
 
     References
     ----------
@@ -141,7 +177,7 @@ def report(network, *, density=0.1, jobs=1, progress=False) -> Report:
     if not 0 < density <= 1:
         raise ValueError(f"density={density} must be above 0 and at most 1: a share of weights, such as 0.1")
     network = open_network(network)
-    layers, left_out = find_layers(network.entries)
+    layers, left_out = find_layers(network.entries, groups)
     if not layers:
         reasons = "; ".join(f"{count} {reason}" for reason, count in Counter(left_out.values()).most_common())
         raise ValueError(f"{network.name} has no layer to measure ({reasons or 'it is empty'})")
@@ -149,26 +185,35 @@ def report(network, *, density=0.1, jobs=1, progress=False) -> Report:
     batches = _batches(layers)
     # Named, or else it would be what a surrounding joblib.parallel_config says: a network goes into no other process.
     work = Parallel(n_jobs=jobs, backend="threading", return_as="generator")(
-        delayed(_measure)(network, batch) for batch in batches
+        delayed(_measure)(network, batch, density) for batch in batches
     )
-    rows, forests = [], []
+    rows, found = [], []
+    counts = np.zeros((2, BINS), dtype=np.int64)  # of all layers that count, and of those of bfloat16 among them
     with tqdm(total=sum(layer.size for layer in layers), unit="weight", unit_scale=True, disable=not progress) as bar:
         for batch, measured in zip(batches, work):
-            for layer, (forest, safe, kept) in zip(batch, measured):
-                rows.append(_row(layer, forest, safe, kept, density))
-                forests.append(forest)
+            for layer, one in zip(batch, measured):
+                rows.append(_row(layer, one, density))
+                if layer.kind != "embedding":
+                    counts[: 1 + one.coarse] += one.counts
+                found.append(one._replace(counts=None))
                 bar.update(layer.size)
 
-    counted = [(row, forest) for row, forest in zip(rows, forests) if row["kind"] != "embedding"]
-    largest = max((forest.scale for _, forest in counted), default=0.0)
-    for row, forest in counted:
-        row["rieck"] = neural_persistence(forest, scale=largest or None)
+    counted = [k for k, row in enumerate(rows) if row["kind"] != "embedding"]
+    largest = max((found[k].forest.scale for k in counted), default=0.0)
+    for k in counted:
+        rows[k]["rieck"] = neural_persistence(found[k].forest, scale=largest or None)
+    _rank_all(network, [(layers[k], rows[k], found[k]) for k in counted], counts, density)
     out = [
         {"name": name, "shape": list(entry.shape), "dtype": entry.dtype, "reason": left_out[name]}
         for name, entry in network.entries.items()
         if name in left_out
     ]
-    return Report(network.name, density, rows, _totals([row for row, _ in counted], largest), out)
+    totals = _totals([rows[k] for k in counted], largest)
+    totals["guessed"] = [layer.name for layer in layers if layer.guessed]
+    totals["measured"] = sum(row["weights"] for row in rows)
+    numbers = (math.prod(tensor["shape"]) for tensor in out if tensor["dtype"] not in NO_NUMBERS)
+    totals["numbers"] = totals["measured"] + sum(numbers)
+    return Report(network.name, density, rows, totals, out)
 
 
 def _batches(layers: list[Layer]) -> list[list[Layer]]:
@@ -178,7 +223,7 @@ def _batches(layers: list[Layer]) -> list[list[Layer]]:
     """
     of_tensors = [list(part) for _, part in groupby(layers, key=lambda layer: layer.tensor)]
     sizes = [sum(layer.size for layer in part) for part in of_tensors]
-    limit = max(BATCH, *sizes)
+    limit = max([BATCH, *sizes])
     batches, filled = [[]], 0
     for part, size in zip(of_tensors, sizes):
         if filled + size > limit:
@@ -189,8 +234,19 @@ def _batches(layers: list[Layer]) -> list[list[Layer]]:
     return batches
 
 
-def _measure(network, layers: list[Layer]) -> list[tuple[SpanningForest, float, int]]:
-    """For each layer its forest, its safe density, and the number of weights that its mask keeps."""
+class Measured(NamedTuple):
+    """Of a layer: forest, safe density, how many weights its mask keeps, if these are bfloat16, and its profile."""
+
+    forest: SpanningForest
+    safe: float
+    kept: int
+    coarse: bool
+    counts: np.ndarray | None
+    least: float
+    strongest: np.ndarray
+
+
+def _measure(network, layers: list[Layer], density: float) -> list[Measured]:
     measured = []
     with network.reading() as read:
         for layer in layers:
@@ -202,11 +258,38 @@ def _measure(network, layers: list[Layer]) -> list[tuple[SpanningForest, float, 
             kept = layer.size if graph.mask is None else int(graph.mask.sum())
             if layer.groups > 1:  # a share of the whole matrix, most of which is no weight
                 kept, safe = graph.values.nnz, round(safe * math.prod(layer.shape)) / layer.size
-            measured.append((forest, safe, kept))
+            found = profile(graph, min(kept, round(density * layer.size)))
+            measured.append(Measured(forest, safe, kept, graph.form == "bfloat16", *found))
     return measured
 
 
-def _row(layer: Layer, forest: SpanningForest, safe: float, kept: int, density: float) -> dict:
+def _rank_all(network, parts: list[tuple[Layer, dict, Measured]], counts: np.ndarray, density: float):
+    """Give each row what it is worth among all: layers of more than 16 bits are read once more."""
+    if not parts:
+        return
+    layers, rows, found = zip(*parts)
+    size = sum(layer.size for layer in layers)
+    keep = min(round(density * size), sum(one.kept for one in found))
+    thresholds = [one.forest.values[-1] if len(one.forest) else np.inf for one in found]
+    ranking = Ranking(*counts, thresholds, keep)
+    for batch in _batches([layer for layer, one in zip(layers, found) if not one.coarse]):
+        with network.reading() as read:
+            for layer in batch:
+                ranking.add(layer.graph(read))
+    for row, one, count in zip(rows, found, ranking.at_least()):
+        row["global_density"] = int(count) / size
+        row["globally"] = _left(one, ranking.least())
+
+
+def _left(one: Measured, least: float) -> dict[str, int]:
+    """What is left of a layer when all weights below ``least`` are pruned."""
+    joined = int((one.forest.values.astype(np.float32) >= np.float32(least)).sum())
+    cut_off = int((one.strongest < np.float32(least)).sum())
+    return {"components": sum(one.forest.shape) - joined, "cut_off": cut_off}
+
+
+def _row(layer: Layer, one: Measured, density: float) -> dict:
+    forest, kept = one.forest, one.kept
     (m, n), groups, size = layer.shape, layer.groups, layer.size
     whole = kept == size
     tree = m + n - groups
@@ -215,7 +298,9 @@ def _row(layer: Layer, forest: SpanningForest, safe: float, kept: int, density: 
     if layer.tied:
         notes.append(f"the same numbers as {', '.join(layer.tied)}")
     if not whole:
-        notes.append("pruned by torch.nn.utils.prune: measured is what its mask leaves")
+        notes.append("pruned: measured is what its mask leaves")
+    if layer.length is not None:
+        notes.append("weight norm: measured is g v / |v|")
     if forest.n_components > groups:
         notes.append("in pieces already: pruning has cut neurons off")
     elif len(forest) and forest.values[-1] == 0:
@@ -234,13 +319,16 @@ def _row(layer: Layer, forest: SpanningForest, safe: float, kept: int, density: 
         "tree": tree,
         "components": forest.n_components,
         "critical_compression": size / tree,
-        "safe_density": safe,
+        "safe_density": one.safe,
+        "global_density": None,
         "iid_density": connectivity_density(m // groups, n // groups, 0.5 ** (1 / groups)),
         "retention": _least_kept(layer, round(density * size), kept, len(forest)) / max(1, len(forest)),
         "rieck": None,
         "balwani": None if m + n == 2 else neural_persistence(forest, convention="balwani"),
         "total_persistence": persistence,
         "zeta_ratio": persistence / (2 * float(zeta(3))) if m == n and groups == 1 and whole else None,
+        "layerwise": _left(one, one.least),
+        "globally": None,
         "notes": notes,
     }
 
@@ -261,15 +349,20 @@ def _least_kept(layer: Layer, left: int, kept: int, tree: int) -> int:
 def _totals(rows: list[dict], largest: float) -> dict:
     weights, tree = sum(row["weights"] for row in rows), sum(row["tree"] for row in rows)
     edges = [row["outputs"] + row["inputs"] - row["components"] for row in rows]
-    breaks = max(rows, key=lambda row: row["safe_density"], default=None)
+    prunable = [row for row in rows if row["tree"] < row["weights"]]
+    breaks = max(prunable, key=lambda row: row["safe_density"], default=None)
+    breaks_globally = max(prunable, key=lambda row: row["global_density"], default=None)
     return {
         "layers": len(rows),
         "weights": weights,
         "tree": tree,
         "critical_compression": weights / tree if rows else None,
         "safe_density": math.fsum(row["safe_density"] * row["weights"] for row in rows) / weights if rows else None,
-        "uniform_safe_density": breaks["safe_density"] if rows else None,
-        "first_to_break": full_name(breaks) if rows else None,
+        "uniform_safe_density": breaks["safe_density"] if breaks else None,
+        "first_to_break": full_name(breaks) if breaks else None,
+        "global_density": breaks_globally["global_density"] if breaks else None,
+        "first_to_break_globally": full_name(breaks_globally) if breaks else None,
+        "all_tree": [full_name(row) for row in rows if row["tree"] == row["weights"]],
         "retention": (
             math.fsum(row["retention"] * count for row, count in zip(rows, edges)) / sum(edges) if sum(edges) else None
         ),
@@ -306,32 +399,93 @@ def _short(value: float | None, digits: int) -> str:
     return text if len(text) <= 7 else f"{value:.1e}"
 
 
+def _shortened(names: list[str], room: int) -> list[str]:
+    """The names, those that are longer than ``room`` cut; whole where two would be cut to the same."""
+    cut = [_cut(name, room) for name in names]
+    alike = Counter(cut)
+    return [name if alike[short] > 1 else short for name, short in zip(names, cut)]
+
+
+def _cut(name: str, room: int) -> str:
+    """Words without a number go, from the left, before the layer's own; two points stand for them."""
+    words = name.split(".")
+    for k, word in enumerate(words[:-2]):
+        if len(_joined(words)) <= room:
+            break
+        if not re.search(r"\d", word):
+            words[k] = ""
+    short = _joined(words)
+    return short if len(short) < len(name) else name
+
+
+def _joined(words: list[str]) -> str:
+    return re.sub(r"\.{2,}", "..", ".".join(words))
+
+
 def _line(cells: list[str], widths: list[int]) -> str:
     name, kind, *numbers = cells
-    if len(name) > widths[0]:
-        tail = (widths[0] - 2) * 2 // 3  # the end of a name tells more than its beginning
-        name = f"{name[: widths[0] - 2 - tail]}..{name[-tail:]}"
     numbers = [number.rjust(width) for number, width in zip(numbers, widths[2:])]
     return " ".join([name.ljust(widths[0]), kind.ljust(widths[1]), *numbers]).rstrip()
 
 
-def _remarks(report: Report) -> list[str]:
-    """Sentences for what the table cannot show."""
+def _wrapped(texts: list[str], indent: int, width) -> list[str]:
+    lines = []
+    for text in texts:
+        lines += textwrap.wrap(text, width or WIDTH, subsequent_indent=" " * indent, break_long_words=False)
+    return lines
+
+
+def _or_least(value: float | None) -> float:
+    return -math.inf if value is None else value
+
+
+def _verdict(report: Report) -> list[str]:
+    """What the report says about the network as a whole."""
     totals, remarks = report.totals, []
-    if totals["layers"]:
+    if totals["first_to_break"]:
         remarks.append(
-            f"Pruned by magnitude to the same density, all layers keep their H0 down to "
-            f"{totals['uniform_safe_density']:.4g}; then {totals['first_to_break']} breaks. Each pruned as far as it "
-            f"is safe, {totals['safe_density']:.4g} of the weights remain. No method keeps the H0 of all with fewer "
-            f"than {totals['tree']:,} weights, a compression of {totals['critical_compression']:.4g}."
+            f"Pruned by magnitude to the same density, {'all other' if totals['all_tree'] else 'all'} layers keep "
+            f"their H0 down to {totals['uniform_safe_density']:.4g}; then {totals['first_to_break']} breaks. Each "
+            f"pruned as far as it is safe, {totals['safe_density']:.4g} of the weights remain. No method keeps the H0 "
+            f"of all with fewer than {totals['tree']:,} weights, a compression of {totals['critical_compression']:.4g}."
         )
-    if len(report.rows) > totals["layers"]:
+        remarks.append(
+            f"Pruned by magnitude as a whole, as prune.global_unstructured does, the network keeps the H0 of these "
+            f"down to a density of {totals['global_density']:.4g}; then {totals['first_to_break_globally']} breaks."
+        )
+    remarks += [_breaks(report, *way) for way in (("layerwise", "each layer"), ("globally", "the network as a whole"))]
+    if totals["all_tree"]:
+        remarks.append(f"All tree, so that no weight can go without a change of H0: {_names(totals['all_tree'])}")
+    if totals["guessed"]:
+        remarks.append(f"These totals rest on a guess of the groups of {_names(totals['guessed'])}")
+    share = totals["measured"] / totals["numbers"]
+    return [*remarks, f"Measured: {totals['measured']:,} of {totals['numbers']:,} numbers ({share:.1%})."]
+
+
+def _remarks(report: Report) -> list[str]:
+    """Sentences on single layers and tensors."""
+    remarks = []
+    if len(report.rows) > report.totals["layers"]:
         remarks.append("Embeddings are not counted in the network: pruning leaves them alone.")
     notes = [(note, full_name(row)) for row in report.rows for note in row["notes"]]
     remarks += [f"Note: {note}: {_names(names)}" for note, names in _grouped(notes)]
     left_out = _grouped((tensor["reason"], tensor["name"]) for tensor in report.left_out)
     remarks += [f"Left out, {len(names)} of these: {reason}: {_names(names)}" for reason, names in left_out]
     return remarks
+
+
+def _breaks(report: Report, way: str, what: str) -> str:
+    """Which layers are in more pieces than before, when ``what`` is pruned to the density of the report."""
+    broken = [row for row in report.rows if row[way] and row[way]["components"] > row["components"]]
+    pieces = sum(row[way]["components"] - row["components"] for row in broken)
+    cut_off = sum(row[way]["cut_off"] for row in broken)
+    start = f"At density {report.density:g}, with {what} pruned by magnitude,"
+    if not broken:
+        return f"{start} no layer breaks."
+    return (
+        f"{start} the H0 of {len(broken)} of {len(report.rows)} layers changes: "
+        f"{pieces:,} more pieces, {cut_off:,} neurons cut off, in {_names([full_name(row) for row in broken])}"
+    )
 
 
 def _grouped(pairs) -> list[tuple[str, list[str]]]:
