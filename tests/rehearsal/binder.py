@@ -273,13 +273,15 @@ def ask(page, cell):
     field = explorer.locator(".zimp-free input")
     if not field.count():
         return
-    before = explorer.locator(".zimp-figure >> visible=true").get_attribute("aria-label")
+    stored = field.first.input_value()
     low, high = (float(field.first.get_attribute(end)) for end in ("min", "max"))
-    number = low + 0.37 * (high - low)
-    field.first.fill(f"{number:.2f}" if high <= 1 else f"{number:.0f}")
-    field.first.press("Enter")
-    drawn = explorer.locator(f".zimp-figure:not([aria-label={json.dumps(before)}]) >> visible=true")
-    drawn.wait_for(timeout=1000 * SECONDS)
+    between = low + 0.37 * (high - low)
+    for number in (f"{between:.2f}" if high <= 1 else f"{between:.0f}", stored):
+        before = explorer.locator(".zimp-figure >> visible=true").get_attribute("aria-label")
+        field.first.fill(number)
+        field.first.press("Enter")
+        drawn = explorer.locator(f".zimp-figure:not([aria-label={json.dumps(before)}]) >> visible=true")
+        drawn.wait_for(timeout=1000 * SECONDS)
 
 
 def change(page, cell):
