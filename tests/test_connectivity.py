@@ -210,9 +210,9 @@ def test_dead_neurons_are_those_that_no_image_wakes():
 def test_where_hardly_an_edge_is_outside_the_trees_an_overlap_is_undefined():
     weights = torch.rand(5, 4, generator=torch.Generator().manual_seed(0))
     tree = torch.tensor(zimp.spanning_forest(weights).mask)
-    assert basins._overlaps(weights, -weights, tree) == ("undefined", "undefined")
-    assert basins._overlaps(weights, -weights, torch.zeros(5, 4, dtype=torch.bool)) == ("undefined", "undefined")
-    assert basins._overlaps(weights, -weights, torch.ones(5, 4, dtype=torch.bool)) == (1, 1)
+    assert basins.overlaps(weights, -weights, tree) == ("undefined", "undefined")
+    assert basins.overlaps(weights, -weights, torch.zeros(5, 4, dtype=torch.bool)) == ("undefined", "undefined")
+    assert basins.overlaps(weights, -weights, torch.ones(5, 4, dtype=torch.bool)) == (1, 1)
 
 
 def test_twins_share_their_steps_and_part():

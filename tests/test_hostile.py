@@ -310,6 +310,28 @@ ARGUMENTS = {  # each argument of each public function, by what takes its place
     "shrimp(rate=_)": lambda _: zimp.shrimp(POINTS, POINTS[:, 0], order=1, features=4, rate=_),
     "shrimp(ridge=_)": lambda _: zimp.shrimp(POINTS, POINTS[:, 0], order=1, features=4, ridge=_),
     "shrimp(seed=_)": lambda _: zimp.shrimp(POINTS, POINTS[:, 0], order=1, features=4, seed=_),
+    "hessian_trace(_)": lambda _: zimp.hessian_trace(_, IMAGES, probes=2, seed=0),
+    "hessian_trace(split=_)": lambda _: zimp.hessian_trace(LAYER(), _, probes=2, seed=0),
+    "hessian_trace(masks=_)": lambda _: zimp.hessian_trace(LAYER(), IMAGES, _, probes=2, seed=0),
+    "hessian_trace(probes=_)": lambda _: zimp.hessian_trace(
+        LAYER(), IMAGES, probes=min(_, 3) if isinstance(_, int) else _, seed=0
+    ),
+    "hessian_trace(scale=_)": lambda _: zimp.hessian_trace(LAYER(), IMAGES, probes=2, seed=0, scale=_),
+    "top_eigenvalue(_)": lambda _: zimp.top_eigenvalue(_, IMAGES, seed=0),
+    "top_eigenvalue(seed=_)": lambda _: zimp.top_eigenvalue(LAYER(), IMAGES, seed=_),
+    "basin_radii(_)": lambda _: zimp.basin_radii(_, IMAGES, cutoff=9, directions=2, seed=0),
+    "basin_radii(cutoff=_)": lambda _: zimp.basin_radii(LAYER(), IMAGES, cutoff=_, directions=2, seed=0),
+    "basin_radii(directions=_)": lambda _: zimp.basin_radii(
+        LAYER(), IMAGES, cutoff=9, directions=min(_, 3) if isinstance(_, int) else _, seed=0
+    ),
+    "loss_plane(_)": lambda _: zimp.loss_plane(_, IMAGES, extent=1, points=2, seed=0),
+    "loss_plane(extent=_)": lambda _: zimp.loss_plane(LAYER(), IMAGES, extent=_, points=2, seed=0),
+    "loss_plane(points=_)": lambda _: zimp.loss_plane(
+        LAYER(), IMAGES, extent=1, points=min(_, 3) if isinstance(_, int) else _, seed=0
+    ),
+    "rescale(_)": lambda _: zimp.rescale(_, {}),
+    "rescale(factors=_)": lambda _: zimp.rescale(nn.Sequential(LAYER(), nn.ReLU(), nn.Linear(3, 2)), _),
+    "rescale(numbers=_)": lambda _: zimp.rescale(nn.Sequential(LAYER(), nn.ReLU(), nn.Linear(3, 2)), {"0.weight": _}),
     "report(_)": zimp.report,
     "report(density=_)": lambda _: zimp.report(LAYER(), density=_),
     "report(jobs=_)": lambda _: zimp.report(LAYER(), jobs=min(_, 2) if isinstance(_, int) else _),
@@ -330,6 +352,7 @@ SIZES = [
 ELSEWHERE = {
     "SpanningForest", "LayerGraph", "Data", "Split", "TrainingDiverged", "Report", "Record",
     "iterative_magnitude_pruning", "adam", "KeptLevel", "TreeOverlap", "Barrier", "Shrimp",
+    "HessianTrace",
 }  # fmt: skip
 
 

@@ -89,85 +89,6 @@ def test_an_explorer_needs_settings_with_values(settings, message):
         zimp.explorer(draw, alt, **settings)
 
 
-def free_explorer(**options):
-    """An explorer with a free rate, and its parts: sliders, field, stack of stored and computed pictures."""
-    box = zimp.explorer(draw, alt, rate=[0.2, 0.5], level=[0, 1, 2], free={"rate": (0.1, 0.9)}, **options)
-    return box, *box.children
-
-
-def described(stack):
-    """The setting of the picture that is shown."""
-    return re.search(r"aria-label=\"&quot;(.*?)&quot;", shown(stack))[1].replace("&#x27;", "'")
-
-
-def test_a_free_setting_is_drawn_by_the_kernel_at_any_number():
-    _, rate, level, field, both = free_explorer()
-    assert (field.value, field.min, field.max) == (0.2, 0.1, 0.9) and both.selected_index == 0
-    field.value = 0.37
-    assert described(both) == "{'rate': 0.37, 'level': 0}"
-    level.index = 2  # the others go on from there
-    assert described(both) == "{'rate': 0.37, 'level': 2}"
-    field.value = 5
-    assert field.value == 0.9 and described(both) == "{'rate': 0.9, 'level': 2}"
-
-
-def test_back_at_a_slider_the_stored_pictures_show():
-    asked = []
-    box = zimp.explorer(
-        lambda **setting: asked.append(setting) or draw(**setting), alt, rate=[0.2, 0.5], free={"rate": (0.1, 0.9)}
-    )
-    rate, field, both = box.children
-    field.value = 0.37
-    rate.index = 1
-    assert field.value == 0.5 and both.selected_index == 0
-    field.value = 0.2  # not the slider's, so it is drawn
-    assert both.selected_index == 1 and asked == [{"rate": value} for value in (0.2, 0.5, 0.37, 0.2)]
-
-
-def test_a_free_setting_of_one_value_has_no_slider():
-    box = zimp.explorer(draw, alt, level=[0, 1], rows=[8], free={"rows": (1, 20)})
-    level, field, both = box.children
-    assert (level.description, field.description) == ("level", "any rows from 1 to 20")
-    assert isinstance(field, ipywidgets.BoundedIntText)  # both ends are whole
-    field.value = 11
-    assert described(both) == "{'level': 0, 'rows': 11}"
-
-
-def test_what_goes_wrong_while_the_kernel_draws_is_said():
-    def draw_some(rate):
-        if rate > 0.8:
-            raise ValueError("<b>too fast</b>")
-        return draw(rate=rate)
-
-    _, field, both = zimp.explorer(draw_some, alt, rate=[0.2, 0.5], free={"rate": (0.1, 0.9)}).children
-    field.value = 0.85
-    assert shown(both) == "<p>ValueError: &lt;b&gt;too fast&lt;/b&gt;</p>"
-    field.value = 0.7
-    assert described(both) == "{'rate': 0.7}"
-
-
-def test_the_pages_hide_the_field_and_notebooks_show_it():
-    box, *_, field, _ = free_explorer()
-    assert "zimp-free" in field._dom_classes and field.layout.display is None
-    style = Path(__file__).parents[1] / "book" / "_static" / "zimp.css"
-    assert ".bd-content .zimp-explorer .zimp-free { display: none; }" in style.read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    "free, message",
-    [
-        ({"speed": (0, 1)}, "'speed', which is no setting"),
-        ({"rate": 0.5}, "it must be the lowest and the highest number"),
-        ({"rate": (0.3, 0.9)}, "the values of rate must lie between them"),
-        ({"rate": (0.1, float("inf"))}, "the highest number"),
-        ([("rate", (0, 1))], "free is a list; it must be a dict"),
-    ],
-)
-def test_a_free_setting_needs_values_and_a_range(free, message):
-    with pytest.raises(ValueError, match=message):
-        zimp.explorer(draw, alt, rate=[0.2, 0.5], free=free)
-
-
 class Shown(HTMLParser):
     """What a live view is made of, as a browser reads it."""
 
@@ -254,3 +175,82 @@ def test_what_no_script_can_hold_is_not_written(value):
     with pytest.raises(ValueError, match="not JSON compliant"):
         widgets.live("swaps", fig, "A layer.", settings={"weights": [value]})
     plt.close(fig)
+
+
+def free_explorer(**options):
+    """An explorer with a free rate, and its parts: sliders, field, stack of stored and computed pictures."""
+    box = zimp.explorer(draw, alt, rate=[0.2, 0.5], level=[0, 1, 2], free={"rate": (0.1, 0.9)}, **options)
+    return box, *box.children
+
+
+def described(stack):
+    """The setting of the picture that is shown."""
+    return re.search(r"aria-label=\"&quot;(.*?)&quot;", shown(stack))[1].replace("&#x27;", "'")
+
+
+def test_a_free_setting_is_drawn_by_the_kernel_at_any_number():
+    _, rate, level, field, both = free_explorer()
+    assert (field.value, field.min, field.max) == (0.2, 0.1, 0.9) and both.selected_index == 0
+    field.value = 0.37
+    assert described(both) == "{'rate': 0.37, 'level': 0}"
+    level.index = 2  # the others go on from there
+    assert described(both) == "{'rate': 0.37, 'level': 2}"
+    field.value = 5
+    assert field.value == 0.9 and described(both) == "{'rate': 0.9, 'level': 2}"
+
+
+def test_back_at_a_slider_the_stored_pictures_show():
+    asked = []
+    box = zimp.explorer(
+        lambda **setting: asked.append(setting) or draw(**setting), alt, rate=[0.2, 0.5], free={"rate": (0.1, 0.9)}
+    )
+    rate, field, both = box.children
+    field.value = 0.37
+    rate.index = 1
+    assert field.value == 0.5 and both.selected_index == 0
+    field.value = 0.2  # not the slider's, so it is drawn
+    assert both.selected_index == 1 and asked == [{"rate": value} for value in (0.2, 0.5, 0.37, 0.2)]
+
+
+def test_a_free_setting_of_one_value_has_no_slider():
+    box = zimp.explorer(draw, alt, level=[0, 1], rows=[8], free={"rows": (1, 20)})
+    level, field, both = box.children
+    assert (level.description, field.description) == ("level", "any rows from 1 to 20")
+    assert isinstance(field, ipywidgets.BoundedIntText)  # both ends are whole
+    field.value = 11
+    assert described(both) == "{'level': 0, 'rows': 11}"
+
+
+def test_what_goes_wrong_while_the_kernel_draws_is_said():
+    def draw_some(rate):
+        if rate > 0.8:
+            raise ValueError("<b>too fast</b>")
+        return draw(rate=rate)
+
+    _, field, both = zimp.explorer(draw_some, alt, rate=[0.2, 0.5], free={"rate": (0.1, 0.9)}).children
+    field.value = 0.85
+    assert shown(both) == "<p>ValueError: &lt;b&gt;too fast&lt;/b&gt;</p>"
+    field.value = 0.7
+    assert described(both) == "{'rate': 0.7}"
+
+
+def test_the_pages_hide_the_field_and_notebooks_show_it():
+    box, *_, field, _ = free_explorer()
+    assert "zimp-free" in field._dom_classes and field.layout.display is None
+    style = Path(__file__).parents[1] / "book" / "_static" / "zimp.css"
+    assert ".bd-content .zimp-explorer .zimp-free { display: none; }" in style.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "free, message",
+    [
+        ({"speed": (0, 1)}, "'speed', which is no setting"),
+        ({"rate": 0.5}, "it must be the lowest and the highest number"),
+        ({"rate": (0.3, 0.9)}, "the values of rate must lie between them"),
+        ({"rate": (0.1, float("inf"))}, "the highest number"),
+        ([("rate", (0, 1))], "free is a list; it must be a dict"),
+    ],
+)
+def test_a_free_setting_needs_values_and_a_range(free, message):
+    with pytest.raises(ValueError, match=message):
+        zimp.explorer(draw, alt, rate=[0.2, 0.5], free=free)

@@ -11,25 +11,30 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
   const NONE = -1;
   const BARS = 104; // pixels, the height of the barcode
 
+  const grow = ({ weights, m, n, mask }) => {
+    const { rows, cols } = play.forest(weights, m, n, mask);
+    return Array.from(rows, (row, k) => row * n + cols[k]);
+  };
+
   // All that is drawn of a layer; distances are 1 - |w| / scale, in the order of the forest's edges.
   function study(layer, scale) {
-    const { weights, m, n, mask } = layer;
-    const { rows, cols, values, components } = play.forest(weights, m, n, mask);
-    const unit = Math.max(scale, values[0] || 0);
+    const { weights, m, n } = layer;
+    const forest = grow(layer);
+    const unit = forest.length ? Math.max(scale, Math.abs(weights[forest[0]])) : scale;
     const size = edge => (unit ? Math.abs(weights[edge]) / unit : 0);
-    const forest = Array.from(rows, (row, k) => row * n + cols[k]);
-    return { ...layer, unit, size, forest, tree: new Set(forest), distances: forest.map(e => 1 - size(e)), components };
+    const distances = forest.map(edge => 1 - size(edge));
+    return { ...layer, unit, size, forest, tree: new Set(forest), distances, components: m + n - forest.length };
   }
 
   // The edge that it changes places with: for an edge of the forest the heaviest that could replace it, for any other
   // the lightest edge of its cycle.
-  function rival({ weights, m, n, mask, tree, forest }, edge) {
-    const inside = tree.has(edge);
-    const others = weights.map((w, e) => (e === edge ? Number.MAX_VALUE : w));
-    const there = weights.map((_, e) => (mask ? mask[e] : 1) && !(inside && e === edge));
-    const { rows, cols } = play.forest(others, m, n, there);
-    const changed = Array.from(rows, (row, k) => row * n + cols[k]);
-    return inside ? changed.find(e => !tree.has(e)) : forest.find(e => !changed.includes(e));
+  function rival(layer, edge) {
+    const { weights, tree, forest } = layer;
+    if (tree.has(edge)) {
+      return grow({ ...layer, mask: weights.map((_, e) => e !== edge && exists(layer, e)) }).find(e => !tree.has(e));
+    }
+    const changed = grow({ ...layer, weights: weights.map((w, e) => (e === edge ? Number.MAX_VALUE : w)) });
+    return forest.find(e => !changed.includes(e));
   }
 
   // The edges of the forest that lie on the cycle of an edge outside it.
@@ -166,10 +171,9 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const layer = current();
       const [col, row] = [x, y].map(({ value }) => (/^\d+$/.test(value) ? +value : Infinity));
       const edge = row * layer.n + col;
-      if (col >= layer.n || row >= layer.m) {
-        view.fail(`There is no such edge: x goes from 0 to ${layer.n - 1}, y from 0 to ${layer.m - 1}.`);
-      } else if (!exists(layer, edge)) view.fail("The mask has pruned this edge. Choose another one.");
-      else select(edge);
+      if (col < layer.n && exists(layer, edge)) return select(edge);
+      const pruned = layer.mask ? ", without the pruned edges" : "";
+      view.fail(`There is no such edge: x goes from 0 to ${layer.n - 1}, y from 0 to ${layer.m - 1}${pruned}.`);
     }
     function type() {
       const text = weight.value.trim().replace("−", "-").replace(/^(-?\d*),(\d+)$/, "$1.$2");
@@ -180,7 +184,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       change(view.state.edge, +text, current());
     }
     const paste = view.field({ label: "A line for each output, blanks between its weights", lines: 3, action: "Use it",
-      placeholder: "0.9 -0.2\n0.1 0.5\n-0.8 0.3", enter(text) {
+      enter(text) {
         try {
           const { weights, m, n } = play.parseMatrix(text);
           const w = Array.from(weights);
@@ -205,7 +209,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const { left, top } = drawing.getBoundingClientRect();
       return [event.clientX - left, event.clientY - top];
     };
-    // Moving over it lights the edge that `find` gives for a point, a click chooses it.
+    // Pointing lights the edge that `find` gives for a point, a click chooses it.
     const linked = find => ({
       pointermove: event => light(find(...offset(event))), pointerleave: () => light(),
       click: event => select(find(...offset(event))),
@@ -330,11 +334,11 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       update(laid.dot, { cx: now, cy: laid.y(pieces) });
       update(laid.count, { text: `β₀ = ${pieces}`, x: Math.max(now, x(0) + 20), y: laid.y(pieces) - 9 });
 
-      const own = exists(layer, state.edge) ? state.edge : NONE;
-      const values = own === NONE ? ["", "", ""] : [own % n, Math.floor(own / n), layer.weights[own]];
+      const own = exists(layer, state.edge) && state.edge;
+      const values = own === false ? ["", "", ""] : [own % n, Math.floor(own / n), layer.weights[own]];
       fields.forEach((field, k) => document.activeElement !== field && (field.value = values[k]));
       if ("w" in changed && "t" in changed) { // at the start, and where an address was opened
-        view.say(own === NONE ? "Drag the weight of an edge, to the right to make it heavier." : chosen(layer, own));
+        view.say(own === false ? "Drag the weight of an edge, to the right to make it heavier." : chosen(layer, own));
       }
     }
     return draw;

@@ -44,8 +44,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     const worn = () => studied.known.get(view.state.mask || studied.masks[0].bits);
     function told({ kept, connected, preserving, lost }) {
       const names = lost.map(edge => edgeName(studied, edge)).join(", ");
-      const state = connected ? (preserving ? "connected, and H0 is preserved" : "connected, but H0 has changed") :
-        preserving ? "H0 is preserved" : "not connected, and H0 has changed";
+      const state = `${connected ? "" : "not "}connected, and H0 ${preserving ? "is preserved" : "has changed"}`;
       return `Weights kept: ${kept} of ${studied.edges.length}. The layer is ${state}. ` +
         (lost.length ? `Tree edges that are lost: ${names}.` : "The tree is complete.");
     }
@@ -77,7 +76,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         },
       }));
       const left = wide ? side + 34 : 26;
-      const top = wide ? 20 : 250;
+      const top = wide ? 20 : 232;
       const plots = [svg("g"), svg("g"), svg("g")];
       drawing.append(...plots);
       const { x } = play.axes(plots[0], {

@@ -43,10 +43,20 @@ def made():
     }
 
 
+def added(stored, results):
+    """The stored results with the parts that were measured now in the place of older ones."""
+    renewed = {goal["goal"] for goal in results["goals"]}
+    goals = [goal for goal in stored["goals"] if goal["goal"] not in renewed] + results["goals"]
+    parts = {name: results[name] for name in PARTS if name in results}
+    made = stored.get("added", {}) | {name: results["made"] for name in parts}
+    return stored | parts | {"goals": goals, "added": made}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"which; default: all of {', '.join(PARTS)}")
     parser.add_argument("--output", type=Path, help="file to write; default, if all are measured: that of the book")
+    parser.add_argument("--add", action="store_true", help="renew the parts in the book's file, and say when it was")
     arguments = parser.parse_args()
     for part in arguments.parts:
         if part not in PARTS:
@@ -60,7 +70,9 @@ def main():
             met = bool(figure <= bound if relation == "<=" else figure >= bound)
             results["goals"].append({"goal": goal, "figure": figure, "bound": f"{relation} {bound:g}", "met": met})
             print(f"  {goal:52}{figure:10.3g}  {relation} {bound:<6g}{'' if met else 'missed'}", flush=True)
-    output = arguments.output or (None if arguments.parts else RESULTS)
+    if arguments.add:
+        results = added(json.loads(RESULTS.read_text(encoding="utf-8")), results)
+    output = arguments.output or (RESULTS if arguments.add or not arguments.parts else None)
     if output:
         output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 

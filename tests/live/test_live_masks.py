@@ -49,7 +49,7 @@ def test_nineteen_are_connected_and_four_preserve_h0_by_mouse(masks):
     assert view.state["mask"] == "111110" and view.address == "#masks?mask=111110&show=tree"
     assert edge.get_attribute("aria-checked") == "false"
     assert view.sentence == (
-        "Weights kept: 5 of 6. The layer is connected, but H0 has changed. Tree edges that are lost: x₁–y₂."
+        "Weights kept: 5 of 6. The layer is connected, and H0 has changed. Tree edges that are lost: x₁–y₂."
     )
     assert [word in view.view.inner_text() for word in ("✓ connected", "✗ H0 changed", "✗ tree cut")] == [True] * 3
     view.view.get_by_role("option").nth(63).click()
@@ -97,6 +97,7 @@ def test_every_mask_of_random_layers_is_judged_as_by_zimp(alive):
             assert view.sentence.startswith(f"{sum(each[kind] for each in known.values())} of the {len(known)} masks")
         for bits in random.choice(list(known), size=6):
             view.page.evaluate(f"location.hash = '#masks?mask={bits}'")
+            assert view.state["mask"] == bits
             connected, preserves, tree = known[bits]
             words = view.view.inner_text()
             assert ("✓ connected" in words) == connected and ("✓ H0 preserved" in words) == preserves

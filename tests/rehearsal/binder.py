@@ -266,24 +266,6 @@ def move(page, cell):
     assert explorer.locator(".zimp-figure >> visible=true").count() == 1
 
 
-def ask(page, cell):
-    """Type a number into the field of an explorer, if it has one, until the kernel has drawn it."""
-    page.evaluate(SCROLL, cell)
-    explorer = page.locator(".zimp-explorer >> visible=true").first
-    field = explorer.locator(".zimp-free input")
-    if not field.count():
-        return
-    stored = field.first.input_value()
-    low, high = (float(field.first.get_attribute(end)) for end in ("min", "max"))
-    between = low + 0.37 * (high - low)
-    for number in (f"{between:.2f}" if high <= 1 else f"{between:.0f}", stored):
-        before = explorer.locator(".zimp-figure >> visible=true").get_attribute("aria-label")
-        field.first.fill(number)
-        field.first.press("Enter")
-        drawn = explorer.locator(f".zimp-figure:not([aria-label={json.dumps(before)}]) >> visible=true")
-        drawn.wait_for(timeout=1000 * SECONDS)
-
-
 def change(page, cell):
     """Change the setting of a live view with the keyboard: by its slider, or what else has the focus."""
     page.evaluate(SCROLL, cell)
@@ -298,6 +280,24 @@ def change(page, cell):
                 return
             page.wait_for_timeout(25)
     raise AssertionError(f"the view of cell {cell} does not move from {before}")
+
+
+def ask(page, cell):
+    """Type a number into the field of an explorer, if it has one, until the kernel has drawn it; and back."""
+    page.evaluate(SCROLL, cell)
+    explorer = page.locator(".zimp-explorer >> visible=true").first
+    field = explorer.locator(".zimp-free input")
+    if not field.count():
+        return
+    stored = field.first.input_value()
+    low, high = (float(field.first.get_attribute(end)) for end in ("min", "max"))
+    between = low + 0.37 * (high - low)
+    for number in (f"{between:.2f}" if high <= 1 else f"{between:.0f}", stored):
+        before = explorer.locator(".zimp-figure >> visible=true").get_attribute("aria-label")
+        field.first.fill(number)
+        field.first.press("Enter")
+        drawn = explorer.locator(f".zimp-figure:not([aria-label={json.dumps(before)}]) >> visible=true")
+        drawn.wait_for(timeout=1000 * SECONDS)
 
 
 def main():

@@ -122,7 +122,7 @@ def _arm(seed, arm, build, data, optimizer, share, levels, steps, repel):
         sizes = {name: int(keep.sum()) for name, keep in chosen.items()}
         choose = partial(random_mask, generator=generator) if method == "random" else magnitude_mask
         if method == "random_tree":
-            choose = partial(_random_tree, generator=generator)
+            choose = partial(random_tree_mask, generator=generator)
         return {name: choose(w, sizes[name], masks[name]) for name, w in prunable(model).items()}
 
     def away(model, masks, split, *, start, steps, seed, hold):
@@ -145,7 +145,7 @@ def _arm(seed, arm, build, data, optimizer, share, levels, steps, repel):
     return found
 
 
-def _random_tree(weight, keep, mask, generator):
+def random_tree_mask(weight, keep, mask, generator):
     """A spanning tree of random numbers in place of the weights, and the largest of the other weights."""
     numbers = torch.rand(weight.shape, dtype=torch.float64, generator=generator)
     edges = sum(weight.shape) - 1  # all masks before were connected
@@ -184,9 +184,9 @@ def compare(before, after, data, masks=None) -> dict:
     for (name, a), b, rows, cols in zip(prunable(before).items(), prunable(after).values(), living[1:], living):
         layer, keep = name.removesuffix(".weight"), torch.ones_like(a, dtype=torch.bool)
         keep = keep if masks is None else masks[name]
-        tree, largest = _overlaps(*(part[rows][:, cols] for part in (a.detach(), b.detach(), keep)))
+        tree, largest = overlaps(*(part[rows][:, cols] for part in (a.detach(), b.detach(), keep)))
         row |= {f"{layer}_alive": float(rows.float().mean()), f"{layer}_tree": tree, f"{layer}_largest": largest}
-        row[f"{layer}_all"] = _overlaps(a.detach(), b.detach(), keep)[0]
+        row[f"{layer}_all"] = overlaps(a.detach(), b.detach(), keep)[0]
     return {key: value if isinstance(value, str) else round(value, 4) for key, value in row.items()}
 
 
@@ -207,7 +207,7 @@ def _alive(model, x) -> list:
     return alive
 
 
-def _overlaps(a, b, mask) -> tuple:
+def overlaps(a, b, mask) -> tuple:
     """Corrected overlap of the trees of two layers in one mask, and of equally many largest weights."""
     undefined = "undefined"
     if mask.sum() < 2:

@@ -189,6 +189,18 @@ STUDIES = {
     "shrimp_structure": Study("lab.additive:structure", seeds=tuple(range(20))),
     "shrimp_ridges": Study("lab.additive:ridges", seeds=tuple(range(10))),
     "shrimp_cut_off": Study("lab.additive:cut_off", seeds=tuple(range(20))),
+    "landscape_gauges": Study("lab.flatness:factors", {
+        "data": "digits", "steps": 150, "density": 0.2,
+        "gauges": ["as trained", 0.25, 0.5, 1.0, 2.0, "largest", "balanced"]}, seeds=tuple(range(1, 11))),
+    "landscape_twins": Study("lab.flatness:twins", {
+        "data": "digits", "steps": 400, "rates": [0.0012, 0.005, 0.01, 0.02, 0.03],
+        "gauges": ["as trained", "largest", "balanced"]}, seeds=tuple(range(1, 13))),
+    "landscape_widths": Study("lab.flatness:widths", {
+        "data": "digits", "share": 0.5, "levels": [4, 6], "steps": 150, "rise": 0.1, "target": 0.2, "longest": 2500,
+        "arms": ["topological", "magnitude", "random_tree", "random"], "directions": 50}, seeds=tuple(range(1, 11))),
+    "landscape_stiffness": Study("lab.flatness:stiffness", {
+        "data": "digits", "steps": 150, "close": 0.05, "gauges": ["as trained", "largest", "balanced"]},
+        seeds=tuple(range(1, 49))),
 }  # fmt: skip
 
 
