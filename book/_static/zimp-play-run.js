@@ -20,7 +20,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
   // A mark for each run that there can be, drawn from its middle.
   const MARKS = [
     "m-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0", "m-3-3h6v6h-6z", "m0-4l4 7h-8z", "m0-4l4 4l-4 4l-4-4z", "m0 4l4-7h-8z",
-    "m-1-4h2v3h3v2h-3v3h-2v-3h-3v-2h3z", "m-4-4h8l-8 8h8z", "m-4 0l7-4v8z",
+    "m-1-4h2v3h3v2h-3v3h-2v-3h-3v-2h3z",
   ];
   const percent = share => `${Math.round(100 * share)}%`;
   const PANELS = {
@@ -37,13 +37,6 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       y: [0, 1], yticks: [0, 0.5, 1],
     },
   };
-  const STYLE = `
-    .zimp-live-runs { width: 100%; font-size: 0.85rem; border-collapse: collapse; }
-    .zimp-live-runs caption { caption-side: top; text-align: left; color: inherit; padding: 0.3rem 0 0; }
-    .zimp-live-runs :is(th, td) { padding: 0 0.4rem 0 0; text-align: left; font-weight: inherit; }
-    .zimp-live-runs label { display: block; margin: 0; padding: 0.25rem 0; }
-    .zimp-live-runs button { min-width: 28px; padding: 0 !important; }`;
-
   const count = (number, word) => `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
 
   // Images as they are stored: a character a pixel, from 0 to g, and a digit a label.
@@ -117,7 +110,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         format: level => (shown() ? `${shown(level).level} of ${chosen.densities.length - 1}` : ""),
       });
       const look = play.html("div", { class: "zimp-live-controls" }, slider.parentNode);
-      view.stage.append(play.html("style", {}, STYLE), table, look);
+      view.stage.append(table, look);
       const layers = view.canvas("");
 
       // What there is of the chosen run at a level, or at its last so far.
@@ -304,7 +297,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         slider.max = chosen.levels.length - 1;
         const sizes = [64, chosen.hidden, 10];
         const wide = view.width >= 560;
-        const side = Math.min(6, (view.width - 24) / (wide ? sizes[0] + sizes[1] : sizes[0]));
+        const side = Math.min(6, (view.width - 24) / (wide ? 64 + chosen.hidden : 64), 240 / chosen.hidden);
         let [left, top, bottom] = [0, 24, 0];
         found.layers.forEach(({ kept, components, weights, mask }, k) => {
           const [m, n] = [sizes[k + 1], sizes[k]];
