@@ -101,9 +101,9 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const curves = play.svg("g");
       plots.append(...groups, curves);
       const caption = play.html("caption");
-      const heads = ["run", "accuracy", "components", "tree", ""].map(text => play.html("th", {}, text));
+      const heads = ["run", "accuracy", "components", "tree"].map(text => play.html("th", { scope: "col" }, text));
       const rows = play.html("tbody");
-      const head = play.html("thead", {}, play.html("tr", {}, ...heads));
+      const head = play.html("thead", {}, play.html("tr", {}, ...heads, play.html("td")));
       const table = play.html("table", { class: "zimp-live-runs" }, caption, head, rows);
       const slider = view.slider({
         key: "level", label: "Level", min: 0, max: 0, sentence: ({ level }) => described(level),
