@@ -200,7 +200,7 @@ def test_dead_neurons_are_those_that_no_image_wakes():
     model = zimp.lenet_300_100(64)
     with torch.no_grad():
         model.fc1.bias[:7] = -1e6
-    inputs, first, _ = basins._alive(model, DIGITS.train.x)
+    inputs, first, _ = basins.living(model, DIGITS.train.x)
     assert not first[:7].any() and first[7:].float().mean() > 0.8
     assert torch.equal(inputs, (DIGITS.train.x.flatten(1) > 0).any(dim=0))
     measured = basins.compare(model, copy.deepcopy(model), DIGITS)
@@ -210,9 +210,9 @@ def test_dead_neurons_are_those_that_no_image_wakes():
 def test_where_hardly_an_edge_is_outside_the_trees_an_overlap_is_undefined():
     weights = torch.rand(5, 4, generator=torch.Generator().manual_seed(0))
     tree = torch.tensor(zimp.spanning_forest(weights).mask)
-    assert basins._overlaps(weights, -weights, tree) == ("undefined", "undefined")
-    assert basins._overlaps(weights, -weights, torch.zeros(5, 4, dtype=torch.bool)) == ("undefined", "undefined")
-    assert basins._overlaps(weights, -weights, torch.ones(5, 4, dtype=torch.bool)) == (1, 1)
+    assert basins.overlaps(weights, -weights, tree) == ("undefined", "undefined")
+    assert basins.overlaps(weights, -weights, torch.zeros(5, 4, dtype=torch.bool)) == ("undefined", "undefined")
+    assert basins.overlaps(weights, -weights, torch.ones(5, 4, dtype=torch.bool)) == (1, 1)
 
 
 def test_twins_share_their_steps_and_part():

@@ -44,6 +44,8 @@ MODULES = {
     "lab.imp": ("iterative_magnitude_pruning",),
     "lab.connectivity": ("barrier", "Barrier"),
     "lab.basins": (),
+    "lab.swamp": ("swamp",),
+    "lab.averages": (),
     "lab.shrimp": ("shrimp", "Shrimp"),
     "lab.additive": (),
     "lab.experiments": (),

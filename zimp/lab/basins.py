@@ -180,13 +180,13 @@ def compare(before, after, data, masks=None) -> dict:
         "train_loss": max(mean_over(METRICS["loss"], model.eval(), data.train) for model in (before, after)),
         "angle": 2 / math.pi * math.acos(min(1.0, max(-1.0, cosine))),
     }  # fmt: skip
-    living = [a & b for a, b in zip(_alive(before, data.train.x), _alive(after, data.train.x))]
-    for (name, a), b, rows, cols in zip(prunable(before).items(), prunable(after).values(), living[1:], living):
+    alive = [a & b for a, b in zip(living(before, data.train.x), living(after, data.train.x))]
+    for (name, a), b, rows, cols in zip(prunable(before).items(), prunable(after).values(), alive[1:], alive):
         layer, keep = name.removesuffix(".weight"), torch.ones_like(a, dtype=torch.bool)
         keep = keep if masks is None else masks[name]
-        tree, largest = _overlaps(*(part[rows][:, cols] for part in (a.detach(), b.detach(), keep)))
+        tree, largest = overlaps(*(part[rows][:, cols] for part in (a.detach(), b.detach(), keep)))
         row |= {f"{layer}_alive": float(rows.float().mean()), f"{layer}_tree": tree, f"{layer}_largest": largest}
-        row[f"{layer}_all"] = _overlaps(a.detach(), b.detach(), keep)[0]
+        row[f"{layer}_all"] = overlaps(a.detach(), b.detach(), keep)[0]
     return {key: value if isinstance(value, str) else round(value, 4) for key, value in row.items()}
 
 
@@ -197,7 +197,7 @@ def _flat(model, masks=None):
 
 
 @torch.no_grad()
-def _alive(model, x) -> list:
+def living(model, x) -> list:
     """For the inputs and each hidden layer, which are not 0 for every image; the outputs are not asked."""
     alive = []
     for layer in model:
@@ -207,7 +207,7 @@ def _alive(model, x) -> list:
     return alive
 
 
-def _overlaps(a, b, mask) -> tuple:
+def overlaps(a, b, mask) -> tuple:
     """Corrected overlap of the trees of two layers in one mask, and of equally many largest weights."""
     undefined = "undefined"
     if mask.sum() < 2:
