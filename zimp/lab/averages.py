@@ -64,7 +64,8 @@ def accuracies(seed, *, data, share, levels, steps, particles) -> list[dict]:
         ("SWAMP", swamp, {"steps": steps, "particles": particles}),
         ("SWAMP, last weights", swamp, {"steps": steps, "particles": particles, "averaged": 0}),
     ):
-        method(build, data, levels=levels, rate=share, seeds=seed, progress=False, on_level=partial(note, arm), **settings)
+        on_level = partial(note, arm)
+        method(build, data, levels=levels, rate=share, seeds=seed, progress=False, on_level=on_level, **settings)
     for level in range(levels + 1):
         masks["ensemble", level] = masks["IMP", level]
         outputs["ensemble", level] = outputs["IMP", level] + outputs["IMP, other order", level]

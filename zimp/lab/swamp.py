@@ -1,7 +1,8 @@
 """SWAMP: sparse weight averaging with multiple particles, iterative pruning of an average (Choi et al. 2024).
 
-At each level several copies of the ticket, the *particles*, train with different orders of batches. Each keeps a running
-mean of its weights in the last part of training (SWA, Izmailov et al. 2018); the mean of all particles is pruned.
+At each level several copies of the ticket, the *particles*, train with different orders of batches. Each keeps a
+running mean of its weights in the last part of training (SWA, Izmailov et al. 2018); the mean of all particles is
+pruned.
 :func:`zimp.swamp` is :func:`zimp.iterative_magnitude_pruning` with this as its training.
 """
 
