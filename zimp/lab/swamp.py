@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from itertools import count
 
 import torch
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
-from torch.optim.swa_utils import get_swa_multi_avg_fn, update_bn
+from torch.optim.swa_utils import AveragedModel, update_bn
 
 from ..checks import check_count, number
 from ..pruning import apply_masks
@@ -65,7 +66,7 @@ def swamp(
 
     Notes
     -----
-    Until the step to rewind to, a single network trains. After averaging, the statistics of batch norm are recomputed
+    Until the step to rewind to, a single network trains; from there its optimizer begins anew. After averaging, the statistics of batch norm are recomputed
     on the training images. Choi et al. train at a constant rate while they average; here the rate is that of the
     optimizer throughout.
 
@@ -159,7 +160,7 @@ def train_particles(models, masks, split, *, seeds, steps, averaged=0.25, start=
     """
     steps, start, batch_size = check_training(split, steps, start, batch_size, optimizer, None)
     first = steps - max(1, round(averaged * (steps - start)))  # its weights, and those of all later steps
-    trained, means, update = [], [], get_swa_multi_avg_fn()
+    trained, means = [], []
 
     def with_means(parameters):
         stepper = optimizer(parameters)
@@ -168,10 +169,10 @@ def train_particles(models, masks, split, *, seeds, steps, averaged=0.25, start=
 
         def step_and_average():  # in the place of step, as torch's schedulers do
             step()
-            if (seen := next(numbers) - first) == 0:
-                means.extend(parameter.detach().clone() for parameter in _all(stepper))
-            elif seen > 0:
-                update(means, [parameter.detach() for parameter in _all(stepper)], seen)
+            if next(numbers) >= first:
+                now = nn.ParameterList(_all(stepper))  # together: the stacks of all networks
+                means[:] = means or [AveragedModel(now)]
+                means[0].update_parameters(now)
 
         stepper.step = step_and_average
         return stepper
@@ -179,13 +180,13 @@ def train_particles(models, masks, split, *, seeds, steps, averaged=0.25, start=
     settings = {"steps": steps, "start": start, "batch_size": batch_size, "optimizer": with_means}
     if len(models) == 1:
         results = [train(models[0], masks, split, seed=seeds[0], **settings)]
-        of_each = [means]
+        of_each = [means[0].module]
     else:
         try:
             results = train_together(models, [masks] * len(models), split, seeds=seeds, **settings)
         except TrainingDiverged as error:
             raise TrainingDiverged(f"particle {error.replicate}: {error}") from None
-        of_each = zip(*map(turned, means))
+        of_each = zip(*map(turned, means[0].module))
     places = {id(parameter): place for place, parameter in enumerate(models[0].parameters())}
     with torch.no_grad():
         for model, own in zip(models, of_each):
