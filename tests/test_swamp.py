@@ -1,7 +1,6 @@
 """SWAMP: its training beside a plain loop, its averages, and the studies of its page."""
 
 import copy
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,14 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from test_connectivity import stored
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel
 
 import zimp
 from zimp.lab import averages
-from zimp.lab.experiments import STUDIES, run
 from zimp.lab.swamp import Particles, average, orders, train_particles
 from zimp.lab.training import batches
 

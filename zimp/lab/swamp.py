@@ -66,9 +66,9 @@ def swamp(
 
     Notes
     -----
-    Until the step to rewind to, a single network trains; from there its optimizer begins anew. After averaging, the statistics of batch norm are recomputed
-    on the training images. Choi et al. train at a constant rate while they average; here the rate is that of the
-    optimizer throughout.
+    Until the step to rewind to, a single network trains; from there on, with a new optimizer, the particles do. After
+    averaging, the statistics of batch norm are recomputed on the training images. Choi et al. train at a constant rate
+    while they average; here the rate is that of the optimizer throughout.
 
     References
     ----------
