@@ -649,6 +649,14 @@ BAD = {
     "a drawing that returns nothing": (
         lambda: explorer(x=[1]), r"at {'x': 1}, draw returned a NoneType and alt a str; draw must return a matplotlib",
     ),
+    "no particles": (
+        lambda: zimp.swamp(network, zimp.load_data("digits"), levels=1, particles=0),
+        "particles=0 is below 1, so nothing is trained; one particle is IMP with averaging",
+    ),
+    "steps to average over": (
+        lambda: zimp.swamp(network, zimp.load_data("digits"), levels=1, averaged=100),
+        re.escape("averaged=100 must lie in [0, 1]: it is the share of the training over which weights are averaged"),
+    ),
     # imp
     **{
         f"{name}={value!r}": (

@@ -1,6 +1,7 @@
 """SWAMP: its training beside a plain loop, its averages, and the studies of its page."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,12 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from test_connectivity import stored
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel
 
 import zimp
 from zimp.lab import averages
+from zimp.lab.experiments import STUDIES, run
 from zimp.lab.swamp import Particles, average, orders, train_particles
 from zimp.lab.training import batches
 
@@ -258,3 +261,40 @@ def test_groups_of_particles_agree_more_than_single_ones():
         assert four["fc1_typical"] == pytest.approx(one["fc1_typical"] / 2, rel=0.25)
         assert four["fc1_tree"] > one["fc1_tree"] and four["fc1_largest"] > one["fc1_largest"]
         assert all(row["fc1_deaths"] <= row["fc1_change"] + 1e-6 for row in (one, four))
+
+
+BEGINNINGS = {
+    "swamp_accuracy": ({"levels": 1}, ("arm", "level")),
+    "swamp_shares": ({"levels": [0]}, ("level", "arm")),
+    "swamp_shares_mnist": ({"levels": [0]}, ("level", "arm")),
+    "swamp_pairs": ({"levels": [0]}, ("level", "weights", "particles")),
+    "swamp_pairs_mnist": ({"levels": [0]}, ("level", "weights", "particles")),
+}
+MARGINS = {"accuracy": 0.03, "pieces": 3, "agree": 0.1, "tree": 0.1, "largest": 0.1, "all": 0.1, "alive": 0.08,
+           "deaths": 0.03, "change": 0.2, "typical": 0.02, "0.8": 0.03, "0.3": 0.05, "0.1": 0.08}  # fmt: skip
+QUICK = ("swamp_shares", "swamp_pairs")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in BEGINNINGS]
+)
+def test_a_rerun_of_the_beginning_of_a_seed_agrees_with_what_is_stored(name):
+    study, (part, keys) = STUDIES[name], BEGINNINGS[name]
+    again = run(replace(study, options=study.options | part, seeds=study.seeds[:1])).table()
+    known = {tuple(row[key] for key in ("seed", *keys)): row for row in stored(name).table()}
+    for row in again:
+        expected = known[tuple(row[key] for key in ("seed", *keys))]
+        for column in row.keys() - {"seed", *keys}:
+            if row.get("arm") == "starts" and column == "accuracy":
+                continue  # of a network that labels by chance
+            margin = MARGINS[column.rpartition("_")[2]]
+            assert row[column] == pytest.approx(expected[column], rel=0, abs=margin), f"{row}, {column}"
+
+
+@pytest.mark.parametrize("name", BEGINNINGS)
+def test_the_stored_rows_are_of_every_seed_and_question_and_all_numbers_are_defined(name):
+    study, (_, keys), rows = STUDIES[name], BEGINNINGS[name], stored(name).table()
+    places = [tuple(row[key] for key in ("seed", *keys)) for row in rows]
+    assert len(set(places)) == len(places) and {seed for seed, *_ in places} == set(study.seeds)
+    assert len(study.seeds) >= 10 and len(places) % len(study.seeds) == 0
+    assert not any(value == "undefined" for row in rows for value in row.values())

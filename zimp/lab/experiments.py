@@ -189,15 +189,15 @@ STUDIES = {
         "data": "mnist5k", "share": 0.4, "levels": 8, "steps": 200, "particles": 4}, seeds=tuple(range(1, 11))),
     "swamp_shares": Study("lab.averages:shares", {
         "data": "digits", "share": 0.2, "levels": [0, 5, 10], "steps": 150, "counts": [1, 2, 4, 8],
-        "keeps": [0.8, 0.3, 0.1]}, seeds=tuple(range(1, 21))),
+        "keeps": [0.8, 0.3, 0.1]}, seeds=tuple(range(1, 11))),
     "swamp_shares_mnist": Study("lab.averages:shares", {
-        "data": "mnist5k", "share": 0.2, "levels": [0, 5, 10], "steps": 200, "counts": [1, 2, 4, 8],
+        "data": "mnist5k", "share": 0.2, "levels": [0, 10], "steps": 200, "counts": [1, 2, 4, 8],
         "keeps": [0.8, 0.3, 0.1]}, seeds=tuple(range(1, 11))),
     "swamp_pairs": Study("lab.averages:pairs", {
         "data": "digits", "share": 0.2, "levels": [0, 10], "steps": 150, "counts": [1, 2, 4, 8]},
         seeds=tuple(range(1, 21))),
     "swamp_pairs_mnist": Study("lab.averages:pairs", {
-        "data": "mnist5k", "share": 0.2, "levels": [0, 10], "steps": 200, "counts": [1, 2, 4, 8]},
+        "data": "mnist5k", "share": 0.2, "levels": [0], "steps": 200, "counts": [1, 2, 4, 8]},
         seeds=tuple(range(1, 11))),
     "shrimp_accuracy": Study("lab.additive:accuracy", seeds=tuple(range(20))),
     "shrimp_structure": Study("lab.additive:structure", seeds=tuple(range(20))),
