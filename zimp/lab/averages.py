@@ -24,7 +24,7 @@ from .training import accuracy, adam, train
 __all__ = ["accuracies", "shares", "pairs"]
 
 
-def accuracies(seed, *, data, share, levels, steps, particles) -> list[dict]:
+def accuracies(seed, *, data, share, levels, steps, particles, crossed=0) -> list[dict]:
     """Iterative pruning by SWAMP, and by methods that have only a part of what makes it.
 
     Parameters
@@ -35,6 +35,8 @@ def accuracies(seed, *, data, share, levels, steps, particles) -> list[dict]:
     share : float
         Of the remaining weights of each layer to prune at each level.
     levels, steps, particles : int
+    crossed : int
+        The level from which on networks are trained under the masks of others.
 
     Returns
     -------
@@ -69,6 +71,8 @@ def accuracies(seed, *, data, share, levels, steps, particles) -> list[dict]:
     for level in range(levels + 1):
         masks["ensemble", level] = masks["IMP", level]
         outputs["ensemble", level] = outputs["IMP", level] + outputs["IMP, other order", level]
+        if level < crossed:
+            continue
         for arm, particles_used, averaged, of in (
             ("IMP mask, SWAMP weights", particles, 0.25, "IMP"),
             ("SWAMP mask, IMP weights", 1, 0, "SWAMP"),
