@@ -237,7 +237,7 @@ def test_the_arms_of_the_study_of_accuracy_are_what_they_are_called():
     options = {"data": "digits", "share": 0.4, "levels": 1, "steps": 30, "particles": 2}
     rows = {(row["arm"], row["level"]): row for row in averages.accuracies(7, **options)}
     arms = {arm for arm, _ in rows}
-    assert len(arms) == 9 and len(rows) == 18
+    assert len(arms) == 8 and len(rows) == 16
     assert all(rows[arm, 0]["agree"] == rows[arm, 0]["pieces"] == 1 for arm in arms)
     assert rows["IMP", 1]["agree"] == rows["IMP mask, SWAMP weights", 1]["agree"] == 1
     assert rows["SWAMP mask, IMP weights", 1]["agree"] == rows["SWAMP", 1]["agree"] < 1

@@ -44,8 +44,7 @@ def accuracies(seed, *, data, share, levels, steps, particles, crossed=0) -> lis
         One row for each arm and level: test ``accuracy``, ``pieces`` of the mask of the first layer, and ``agree``, how
         many of its weights IMP has kept too, corrected for chance. The arms: ``"IMP"``; ``"IMP, averaged"``, SWAMP with
         one particle; ``"IMP, longer"``, with as many steps as all particles have together; ``"IMP, other order"`` of
-        batches, and the ``"ensemble"`` of this and of IMP; ``"SWAMP"``, also with ``"last weights"``, without the
-        averages over steps. Two train anew under the masks of others: ``"IMP mask, SWAMP weights"`` by particles,
+        batches, and the ``"ensemble"`` of this and of IMP; ``"SWAMP"``. Two train anew under the masks of others: ``"IMP mask, SWAMP weights"`` by particles,
         ``"SWAMP mask, IMP weights"`` by a single training.
     """
     data, masks, outputs = load_data(data), {}, {}
@@ -64,7 +63,6 @@ def accuracies(seed, *, data, share, levels, steps, particles, crossed=0) -> lis
         ("IMP, longer", iterative_magnitude_pruning, {"steps": steps * particles}),
         ("IMP, other order", iterative_magnitude_pruning, {"steps": steps, "train": other_order}),
         ("SWAMP", swamp, {"steps": steps, "particles": particles}),
-        ("SWAMP, last weights", swamp, {"steps": steps, "particles": particles, "averaged": 0}),
     ):
         on_level = partial(note, arm)
         method(build, data, levels=levels, rate=share, seeds=seed, progress=False, on_level=on_level, **settings)
