@@ -44,8 +44,8 @@ def accuracies(seed, *, data, share, levels, steps, particles, crossed=0) -> lis
         One row for each arm and level: test ``accuracy``, ``pieces`` of the mask of the first layer, and ``agree``, how
         many of its weights IMP has kept too, corrected for chance. The arms: ``"IMP"``; ``"IMP, averaged"``, SWAMP with
         one particle; ``"IMP, longer"``, with as many steps as all particles have together; ``"IMP, other order"`` of
-        batches, and the ``"ensemble"`` of this and of IMP; ``"SWAMP"``. Two train anew under the masks of others: ``"IMP mask, SWAMP weights"`` by particles,
-        ``"SWAMP mask, IMP weights"`` by a single training.
+        batches, and the ``"ensemble"`` of this and of IMP; ``"SWAMP"``. Two train anew under the masks of others:
+        ``"IMP mask, SWAMP weights"`` by particles, ``"SWAMP mask, IMP weights"`` by a single training.
     """
     data, masks, outputs = load_data(data), {}, {}
     build = partial(lenet_300_100, data.train.x[0].numel())

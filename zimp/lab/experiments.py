@@ -186,7 +186,7 @@ STUDIES = {
         "data": "mnist5k", "rates": [0.0012, 0.03], "share": 0.4, "levels": 6, "steps": 300, "arms": ["magnitude"]},
         seeds=tuple(range(1, 11))),
     "swamp_accuracy": Study("lab.averages:accuracies", {
-        "data": "mnist5k", "share": 0.5, "levels": 6, "steps": 200, "particles": 4, "crossed": 4},
+        "data": "mnist5k", "share": 0.65, "levels": 4, "steps": 150, "particles": 4, "crossed": 3},
         seeds=tuple(range(1, 11))),
     "swamp_shares": Study("lab.averages:shares", {
         "data": "digits", "share": 0.2, "levels": [0, 5, 10], "steps": 150, "counts": [1, 2, 4, 8],
