@@ -198,7 +198,7 @@ STUDIES = {
         "data": "digits", "share": 0.2, "levels": [0, 10], "steps": 150, "counts": [1, 2, 4, 8]},
         seeds=tuple(range(1, 21))),
     "swamp_pairs_mnist": Study("lab.averages:pairs", {
-        "data": "mnist5k", "share": 0.2, "levels": [0], "steps": 200, "counts": [1, 2, 4, 8]},
+        "data": "mnist5k", "share": 0.2, "levels": [0], "steps": 200, "counts": [1, 2, 4, 8], "weights": ["averaged"]},
         seeds=tuple(range(1, 11))),
     "shrimp_accuracy": Study("lab.additive:accuracy", seeds=tuple(range(20))),
     "shrimp_structure": Study("lab.additive:structure", seeds=tuple(range(20))),
