@@ -265,6 +265,7 @@ def test_groups_of_particles_agree_more_than_single_ones():
 
 BEGINNINGS = {
     "swamp_accuracy": ({"levels": 1}, ("arm", "level")),  # not the crossed ones
+    "swamp_trained": ({"levels": 1}, ("arm", "level")),
     "swamp_shares": ({"levels": [0]}, ("level", "arm")),
     "swamp_shares_mnist": ({"levels": [0]}, ("level", "arm")),
     "swamp_pairs": ({"levels": [0]}, ("level", "weights", "particles")),

@@ -23,8 +23,10 @@ from .training import accuracy, adam, train
 
 __all__ = ["accuracies", "shares", "pairs"]
 
+ARMS = ("IMP", "IMP, averaged", "IMP, longer", "IMP, other order", "SWAMP")
 
-def accuracies(seed, *, data, share, levels, steps, particles, crossed=0) -> list[dict]:
+
+def accuracies(seed, *, data, share, levels, steps, particles, crossed=0, arms=ARMS) -> list[dict]:
     """Iterative pruning by SWAMP, and by methods that have only a part of what makes it.
 
     Parameters
@@ -37,6 +39,8 @@ def accuracies(seed, *, data, share, levels, steps, particles, crossed=0) -> lis
     levels, steps, particles : int
     crossed : int
         The level from which on networks are trained under the masks of others.
+    arms : sequence of str
+        Which of ``ARMS`` to run; IMP with the other order and SWAMP are among them.
 
     Returns
     -------
@@ -57,14 +61,15 @@ def accuracies(seed, *, data, share, levels, steps, particles, crossed=0) -> lis
         masks[arm, level] = {name: mask.clone() for name, mask in kept.items()}
         outputs[arm, level] = _probabilities(model, data.test.x)
 
-    for arm, method, settings in (
-        ("IMP", iterative_magnitude_pruning, {"steps": steps}),
-        ("IMP, averaged", swamp, {"steps": steps, "particles": 1}),
-        ("IMP, longer", iterative_magnitude_pruning, {"steps": steps * particles}),
-        ("IMP, other order", iterative_magnitude_pruning, {"steps": steps, "train": other_order}),
-        ("SWAMP", swamp, {"steps": steps, "particles": particles}),
-    ):
-        on_level = partial(note, arm)
+    methods = {
+        "IMP": (iterative_magnitude_pruning, {"steps": steps}),
+        "IMP, averaged": (swamp, {"steps": steps, "particles": 1}),
+        "IMP, longer": (iterative_magnitude_pruning, {"steps": steps * particles}),
+        "IMP, other order": (iterative_magnitude_pruning, {"steps": steps, "train": other_order}),
+        "SWAMP": (swamp, {"steps": steps, "particles": particles}),
+    }
+    for arm in arms:
+        (method, settings), on_level = methods[arm], partial(note, arm)
         method(build, data, levels=levels, rate=share, seeds=seed, progress=False, on_level=on_level, **settings)
     for level in range(levels + 1):
         masks["ensemble", level] = masks["IMP", level]
@@ -178,10 +183,11 @@ def pairs(seed, *, data, share, levels, steps, counts, weights=("averaged", "las
     Returns
     -------
     list of dict
-        One row for each level, for each of ``weights``, and for each count, of means over the pairs. For each hidden layer between neurons that live in both: the corrected overlap
-        of the ``tree``s, that of equally many ``largest`` weights, and the share ``alive``; of all neurons the overlap
-        of the trees, ``all``. For the whole layer, in units of its largest weight: ``deaths``, the largest difference
-        of the sorted deaths, ``change``, that of a weight, and ``typical``, the root of the mean square over weights.
+        One row for each level, for each of ``weights``, and for each count, of means over the pairs. For each hidden
+        layer between neurons that live in both: the corrected overlap of the ``tree``s, that of equally many
+        ``largest`` weights, and the share ``alive``; of all neurons the overlap of the trees, ``all``. For the whole
+        layer, in units of its largest weight: ``deaths``, the largest difference of the sorted deaths, ``change``, that
+        of a weight, and ``typical``, the root of the mean square over weights.
     """
     data, rows, most = load_data(data), [], max(counts)
     build = partial(lenet_300_100, data.train.x[0].numel())

@@ -188,6 +188,9 @@ STUDIES = {
     "swamp_accuracy": Study("lab.averages:accuracies", {
         "data": "mnist5k", "share": 0.65, "levels": 4, "steps": 150, "particles": 4, "crossed": 3},
         seeds=tuple(range(1, 11))),
+    "swamp_trained": Study("lab.averages:accuracies", {
+        "data": "mnist5k", "share": 0.65, "levels": 4, "steps": 600, "particles": 4, "crossed": 5,
+        "arms": ["IMP", "IMP, averaged", "IMP, other order", "SWAMP"]}, seeds=tuple(range(1, 11))),
     "swamp_shares": Study("lab.averages:shares", {
         "data": "digits", "share": 0.2, "levels": [0, 5, 10], "steps": 150, "counts": [1, 2, 4, 8],
         "keeps": [0.8, 0.3, 0.1]}, seeds=tuple(range(1, 11))),
