@@ -269,7 +269,6 @@ BEGINNINGS = {
     "swamp_shares": ({"levels": [0]}, ("level", "arm")),
     "swamp_shares_mnist": ({"levels": [0]}, ("level", "arm")),
     "swamp_pairs": ({"levels": [0]}, ("level", "weights", "particles")),
-    "swamp_pairs_mnist": ({"levels": [0]}, ("level", "weights", "particles")),
 }
 MARGINS = {"accuracy": 0.03, "pieces": 3, "agree": 0.1, "tree": 0.1, "largest": 0.1, "all": 0.1, "alive": 0.08,
            "deaths": 0.03, "change": 0.2, "typical": 0.02, "0.8": 0.03, "0.3": 0.05, "0.1": 0.08}  # fmt: skip

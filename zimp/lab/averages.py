@@ -40,7 +40,7 @@ def accuracies(seed, *, data, share, levels, steps, particles, crossed=0, arms=A
     crossed : int
         The level from which on networks are trained under the masks of others.
     arms : sequence of str
-        Which of ``ARMS`` to run; IMP with the other order and SWAMP are among them.
+        Which of ``ARMS`` to run; IMP is among them. The ensemble needs IMP with the other order.
 
     Returns
     -------
@@ -72,8 +72,9 @@ def accuracies(seed, *, data, share, levels, steps, particles, crossed=0, arms=A
         (method, settings), on_level = methods[arm], partial(note, arm)
         method(build, data, levels=levels, rate=share, seeds=seed, progress=False, on_level=on_level, **settings)
     for level in range(levels + 1):
-        masks["ensemble", level] = masks["IMP", level]
-        outputs["ensemble", level] = outputs["IMP", level] + outputs["IMP, other order", level]
+        if "IMP, other order" in arms:
+            masks["ensemble", level] = masks["IMP", level]
+            outputs["ensemble", level] = outputs["IMP", level] + outputs["IMP, other order", level]
         if level < crossed:
             continue
         for arm, particles_used, averaged, of in (
@@ -168,7 +169,7 @@ def shares(seed, *, data, share, levels, steps, counts, keeps) -> list[dict]:
     return rows
 
 
-def pairs(seed, *, data, share, levels, steps, counts, weights=("averaged", "last")) -> list[dict]:
+def pairs(seed, *, data, share, levels, steps, counts) -> list[dict]:
     """How far two averages agree, of two groups of particles of one ticket that have none in common.
 
     Parameters
@@ -177,27 +178,24 @@ def pairs(seed, *, data, share, levels, steps, counts, weights=("averaged", "las
         As :func:`shares`.
     counts : list of int
         Of particles in each group; there are twice the largest, and smaller groups are formed as often as they fit.
-    weights : sequence of str
-        ``"averaged"`` over the last quarter of the ``steps``, or the ``"last"``.
 
     Returns
     -------
     list of dict
-        One row for each level, for each of ``weights``, and for each count, of means over the pairs. For each hidden
-        layer between neurons that live in both: the corrected overlap of the ``tree``s, that of equally many
-        ``largest`` weights, and the share ``alive``; of all neurons the overlap of the trees, ``all``. For the whole
-        layer, in units of its largest weight: ``deaths``, the largest difference of the sorted deaths, ``change``, that
-        of a weight, and ``typical``, the root of the mean square over weights.
+        One row for each level, for averages over the last quarter of the ``steps`` or ``"last"`` weights, and for each
+        count, of means over the pairs. For each hidden layer between neurons that live in both: the corrected overlap
+        of the ``tree``s, that of equally many ``largest`` weights, and the share ``alive``; of all neurons the overlap
+        of the trees, ``all``. For the whole layer, in units of its largest weight: ``deaths``, the largest difference
+        of the sorted deaths, ``change``, that of a weight, and ``typical``, the root of the mean square over weights.
     """
     data, rows, most = load_data(data), [], max(counts)
     build = partial(lenet_300_100, data.train.x[0].numel())
     for level, masks in _masks_at(levels, seed, data, build, share, steps).items():
-        for which in weights:
+        for weights, averaged in (("averaged", 0.25), ("last", 0)):
             torch.manual_seed(seed)
             start = build()
             particles = [copy.deepcopy(start) for _ in range(2 * most)]
             seeds = orders(seed, 2 * most)
-            averaged = {"averaged": 0.25, "last": 0}[which]
             train_particles(particles, masks, data.train, steps=steps, seeds=seeds, averaged=averaged)
             for count in counts:
                 measured = [
@@ -206,7 +204,7 @@ def pairs(seed, *, data, share, levels, steps, counts, weights=("averaged", "las
                     for begin in range(0, most, count)
                 ]  # fmt: skip
                 means = {key: sum(one[key] for one in measured) / len(measured) for key in measured[0]}
-                rows.append({"level": level, "weights": which, "particles": count, **means})
+                rows.append({"level": level, "weights": weights, "particles": count, **means})
     return rows
 
 

@@ -189,8 +189,8 @@ STUDIES = {
         "data": "mnist5k", "share": 0.65, "levels": 4, "steps": 150, "particles": 4, "crossed": 3},
         seeds=tuple(range(1, 11))),
     "swamp_trained": Study("lab.averages:accuracies", {
-        "data": "mnist5k", "share": 0.65, "levels": 4, "steps": 600, "particles": 4, "crossed": 5,
-        "arms": ["IMP", "IMP, averaged", "IMP, other order", "SWAMP"]}, seeds=tuple(range(1, 11))),
+        "data": "mnist5k", "share": 0.65, "levels": 4, "steps": 450, "particles": 4, "crossed": 5,
+        "arms": ["IMP", "SWAMP"]}, seeds=tuple(range(1, 11))),
     "swamp_shares": Study("lab.averages:shares", {
         "data": "digits", "share": 0.2, "levels": [0, 5, 10], "steps": 150, "counts": [1, 2, 4, 8],
         "keeps": [0.8, 0.3, 0.1]}, seeds=tuple(range(1, 11))),
@@ -200,9 +200,6 @@ STUDIES = {
     "swamp_pairs": Study("lab.averages:pairs", {
         "data": "digits", "share": 0.2, "levels": [0, 10], "steps": 150, "counts": [1, 2, 4, 8]},
         seeds=tuple(range(1, 21))),
-    "swamp_pairs_mnist": Study("lab.averages:pairs", {
-        "data": "mnist5k", "share": 0.2, "levels": [0], "steps": 200, "counts": [1, 2, 4, 8], "weights": ["averaged"]},
-        seeds=tuple(range(1, 11))),
     "shrimp_accuracy": Study("lab.additive:accuracy", seeds=tuple(range(20))),
     "shrimp_structure": Study("lab.additive:structure", seeds=tuple(range(20))),
     "shrimp_ridges": Study("lab.additive:ridges", seeds=tuple(range(10))),
