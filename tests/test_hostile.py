@@ -351,7 +351,7 @@ SIZES = [
 # Classes that hold what was checked before, and what takes a run's arguments: tests/test_errors.py has those.
 ELSEWHERE = {
     "SpanningForest", "LayerGraph", "Data", "Split", "TrainingDiverged", "Report", "Record",
-    "iterative_magnitude_pruning", "adam", "KeptLevel", "TreeOverlap", "Barrier", "Shrimp",
+    "iterative_magnitude_pruning", "swamp", "adam", "KeptLevel", "TreeOverlap", "Barrier", "Shrimp",
     "HessianTrace",
 }  # fmt: skip
 

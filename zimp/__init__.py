@@ -45,6 +45,8 @@ MODULES = {
     "lab.imp": ("iterative_magnitude_pruning",),
     "lab.connectivity": ("barrier", "Barrier"),
     "lab.basins": (),
+    "lab.swamp": ("swamp",),
+    "lab.averages": (),
     "lab.shrimp": ("shrimp", "Shrimp"),
     "lab.additive": (),
     "lab.landscape": ("hessian_trace", "HessianTrace", "top_eigenvalue", "basin_radii", "loss_plane"),
