@@ -1,7 +1,7 @@
 """Layers that lie in one weight, told from its name and its shape.
 
 One weight may hold several layers that lie one below the other: the queries, keys and values of attention, the gates of
-a recurrent layer. They are graphs of their own, and so are the groups of a convolution: what :func:`layout` says of a
+a recurrent layer. They are graphs of their own, and so are the groups of a convolution: what ``layout`` says of a
 weight holds for the whole package, for networks in memory and in files. It needs no torch.
 """
 
