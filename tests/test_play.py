@@ -4,6 +4,7 @@ import base64
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -720,8 +721,8 @@ def test_a_broken_file_or_one_of_another_kind_is_refused_with_a_sentence(tmp_pat
         assert answer is not None and answer.startswith(sentence), f"{name}: {answer}"
         path = tmp_path / "broken.safetensors"
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="not a complete safetensors file"):
-            open_network(path)
+        with pytest.raises(ValueError, match=re.escape(str(path))):
+            zimp.report(path)
 
 
 def test_files_of_torch_get_a_sentence_that_says_what_to_do(tmp_path):

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from ..checks import is_network
+from ..checks import is_network, is_sparse
 from .formats import format_of
 from .headers import Reader, SafetensorsFile, natural
 
@@ -50,7 +50,7 @@ def open_network(network):
     ...     read("output.bias").shape
     torch.Size([10])
     """
-    if is_network(network) or isinstance(network, Mapping):
+    if is_network(network) or isinstance(network, Mapping) and not is_sparse(network):
         from .pickles import Module, StateDict
 
         return Module(network) if is_network(network) else StateDict(network)
