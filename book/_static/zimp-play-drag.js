@@ -5,16 +5,13 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
 (function (play) {
   "use strict";
-  const { svg, html, update, color, round, exists, edgeName, shown } = play;
+  const { svg, html, update, color, label, round, exists, edgeName, shown } = play;
   const LARGEST = 4096;
   const LABELLED = 12; // weights at most of a layer that is drawn as a graph with labels; a larger one is a matrix
   const NONE = -1;
   const BARS = 104; // pixels, the height of the barcode
 
-  const grow = ({ weights, m, n, mask }) => {
-    const { rows, cols } = play.forest(weights, m, n, mask);
-    return Array.from(rows, (row, k) => row * n + cols[k]);
-  };
+  const grow = ({ weights, m, n, mask }) => [...play.forest(weights, m, n, mask).edges];
 
   // All that is drawn of a layer; distances are 1 - |w| / scale, in the order of the forest's edges.
   function study(layer, scale) {
@@ -39,7 +36,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
   // The edges of the forest that lie on the cycle of an edge outside it.
   function cycle({ m, n, forest, components }, edge) {
-    const without = left => Array.from({ length: m * n }, (_, e) => e !== left && (e === edge || forest.includes(e)));
+    const without = left => play.range(0, m * n).map(e => e !== left && (e === edge || forest.includes(e)));
     return forest.filter(left => play.pieces(m, n, without(left)).count === components);
   }
 
@@ -74,7 +71,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
   }
 
   function film(layer, t) {
-    const entered = [...layer.weights.keys()].filter(edge => exists(layer, edge) && layer.size(edge) >= t).length;
+    const entered = layer.weights.filter((_, edge) => exists(layer, edge) && layer.size(edge) >= t).length;
     return `At threshold ${digits(t)}: edges that are in: ${entered}; components: ${components(layer, t)}.`;
   }
 
@@ -113,12 +110,13 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     const top = () => current().unit || 1;
     const step = () => 10 ** Math.ceil(Math.log10(top()) - 1e-9) / 100;
     function resize(edge, size, from = current()) { // in whole steps, at most to the scale; the sign stays
-      const rounded = +(Math.round(Math.min(Math.max(0, size), top()) / step()) * step()).toPrecision(12);
+      const rounded = +(Math.round(play.clamp(size, 0, top()) / step()) * step()).toPrecision(12);
       change(edge, from.weights[edge] < 0 ? -rounded : rounded, from);
     }
     function press(event, edge) {
       const size = Math.abs(current().weights[edge]);
-      const by = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: 10, PageDown: -10 }[event.key];
+      const [right, down] = play.ARROWS[event.key] || [0, 0];
+      const by = right - down || { PageUp: 10, PageDown: -10 }[event.key];
       const end = { Home: 0, End: top() }[event.key];
       if (by || end !== undefined) resize(edge, by ? size + by * step() : end);
       else if (/^[-\d.]$/.test(event.key)) {
@@ -178,7 +176,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     function type() {
       const text = weight.value.trim().replace("−", "-").replace(/^(-?\d*),(\d+)$/, "$1.$2");
       if (!exists(current(), view.state.edge)) return view.fail("Choose an edge first.");
-      if (text === "" || !(Math.abs(text) < 1e300)) {
+      if (play.number(-1e300, 1e300).parse(text) === undefined) {
         return view.fail(`“${weight.value.slice(0, 40)}” is not a number. Type a weight such as 0.35.`);
       }
       change(view.state.edge, +text, current());
@@ -205,10 +203,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       lit = edge;
       requestAnimationFrame(() => draw());
     }
-    const offset = event => {
-      const { left, top } = drawing.getBoundingClientRect();
-      return [event.clientX - left, event.clientY - top];
-    };
+    const offset = event => play.offset(drawing, event);
     // Pointing lights the edge that `find` gives for a point, a click chooses it.
     const linked = find => ({
       pointermove: event => light(find(...offset(event))), pointerleave: () => light(),
@@ -218,7 +213,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     function lay(layer, width) {
       const { m, n } = layer;
       drawing.replaceChildren();
-      const wide = width >= 560;
+      const { wide } = view;
       const side = wide ? width * 0.44 : width;
       const line = (ink, thick, more = {}) => {
         const path = svg("path", { fill: "none", "pointer-events": "none", stroke: color(ink), "stroke-width": thick });
@@ -242,7 +237,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const here = line("ink", 2);
       const now = line("ink", 1, { "stroke-dasharray": "5 4" });
       const dot = svg("circle", { r: 4.5, fill: color("ink") });
-      const [name, count] = [svg("text"), svg("text")].map(text => update(text, { "text-anchor": "middle" }));
+      const [name, count] = [1, 2].map(() => label("", 0, 0, "middle"));
       const area = { x: left - 8, width: plot.width + 30, fill: "transparent" };
       drawing.append(dot, name, count, svg("rect", { ...area, y: origin, height: 228, ...linked((across, down) => {
         const { forest, components, distances } = current(); // a bar, or the nearest step of the curve
@@ -279,8 +274,8 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       found.role = "img";
       found["aria-label"] = `The ${m} × ${n} layer as a matrix`;
       drawing.append(svg("g", { "shape-rendering": "crispEdges", ...found }, ...paths), ring,
-        svg("text", { x: left, y: top - 6, text: "inputs x" }),
-        svg("text", { transform: `translate(${left - 8} ${top + 54}) rotate(-90)`, text: "outputs y" }));
+        label("inputs x", left, top - 6),
+        label("outputs y", 0, 0, "start", { transform: `translate(${left - 8} ${top + 54}) rotate(-90)` }));
       return { paths, squares, ring };
     }
 
@@ -305,7 +300,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
             "aria-valuetext": `${now}, ${tree.has(e) ? "in the tree" : "outside the tree"}`,
           });
         }
-        const around = other === NONE ? [] : [edge, ...cycle(layer, edge)].map(picture.ends);
+        const around = other === NONE ? [] : [edge, ...cycle(layer, edge)].map(picture.endsOf);
         update(laid.halo, { d: around.map(([a, b]) => `M${a.x} ${a.y}L${b.x} ${b.y}`).join("") });
       } else {
         const d = picture.paths.map(() => "");

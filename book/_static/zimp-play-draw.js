@@ -20,7 +20,7 @@ zimpPlay.data = zimpPlay.data || {};
   });
   const number = (low, high) => ({
     parse: text =>
-      /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text) && +text >= low && +text <= high ? +text : undefined,
+      play.NUMBER.test(text) && +text >= low && +text <= high ? +text : undefined,
     write: String,
     rule: `a number from ${low} to ${high}`,
   });
@@ -68,7 +68,27 @@ zimpPlay.data = zimpPlay.data || {};
   const svg = (tag, attributes = {}, ...children) =>
     element(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
   const color = name => `var(--zimp-${name})`;
+  const fill = name => `fill: ${color(name)}`;
+  const stroke = name => `stroke: ${color(name)}`;
+  const label = (text, x, y, anchor = "start", more = {}) =>
+    svg("text", { x, y, text, "text-anchor": anchor, ...more });
+  const path = (ink, thick, more = {}) =>
+    svg("path", { fill: "none", style: stroke(ink), "stroke-width": thick, ...more });
+  const show = (shown, on) => update(shown, { hidden: !on });
+  function offset(drawing, event) { // where the pointer is in a drawing
+    const { left, top } = drawing.getBoundingClientRect();
+    return [event.clientX - left, event.clientY - top];
+  }
+  const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+  // Numbers and words.
   const round = (value, digits = 2) => +value.toFixed(digits);
+  const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+  const count = (number, word) => `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
+  // Neurons are numbered as in play.pieces, outputs first.
+  const neuronName = (vertex, m) =>
+    (vertex < m ? `y${vertex}` : `x${vertex - m}`).replace(/\d/g, digit => "₀₁₂₃₄₅₆₇₈₉"[digit]);
+  const edgeName = ({ m, n }, edge) => play.ends(edge, m, n).reverse().map(end => neuronName(end, m)).join("–");
 
   // Axes in a box of an SVG: ticks and labels are drawn; what comes back turns numbers into pixels. Drawn anew, the old
   // ones are replaced.
@@ -81,19 +101,19 @@ zimpPlay.data = zimpPlay.data || {};
     const across = value => round(left + ((value - x[0]) / (x[1] - x[0])) * width);
     const up = value => round(top + height - ((value - y[0]) / (y[1] - y[0])) * height);
     const line = (x1, y1, x2, y2) => group.append(svg("line", { x1, y1, x2, y2, stroke: color("ink") }));
-    const label = (content, place) => group.append(svg("text", { ...place, text: content }));
+    const write = (...words) => group.append(label(...words));
     line(left, top, left, top + height);
     line(left, top + height, left + width, top + height);
     for (const tick of xticks || ticks(...x)) {
       line(across(tick), top + height, across(tick), top + height + 4);
-      label(xformat(tick), { x: across(tick), y: top + height + 17, "text-anchor": "middle" });
+      write(xformat(tick), across(tick), top + height + 17, "middle");
     }
     for (const tick of yticks || ticks(...y)) {
       line(left - 4, up(tick), left, up(tick));
-      label(yformat(tick), { x: left - 7, y: up(tick) + 4, "text-anchor": "end" });
+      write(yformat(tick), left - 7, up(tick) + 4, "end");
     }
-    label(xlabel, { x: left + width / 2, y: top + height + 34, "text-anchor": "middle" });
-    label(ylabel, { x: left, y: top - 8, "text-anchor": "start" });
+    write(xlabel, left + width / 2, top + height + 34, "middle");
+    write(ylabel, left, top - 8);
     return { x: across, y: up, path: points => "M" + points.map(([a, b]) => `${across(a)} ${up(b)}`).join("L") };
   }
   function ticks(low, high) {  // about five round numbers
@@ -106,54 +126,47 @@ zimpPlay.data = zimpPlay.data || {};
   }
 
   // A layer as a graph in a box: inputs x on the left, outputs y on the right. `edge` and `neuron` change the drawing.
-  function graph(parent, { m, n, left, top, width, height, names = true }) {
+  function graph(parent, { m, n, left, top, width, height, names = true, r = 6 }) {
     const [behind, front, neurons] = ["edges", "edges", "neurons"].map(name => svg("g", { class: `zimp-${name}` }));
     const group = svg("g", { class: "zimp-graph" }, behind, front, neurons);
     parent.append(group);
-    const lower = index => String(index).replace(/\d/g, digit => "₀₁₂₃₄₅₆₇₈₉"[digit]);
-    const spread = (count, k) => top + (count === 1 ? height / 2 : (k / (count - 1)) * height);
-    const column = (letter, count, x) =>
-      Array.from({ length: count }, (_, k) => {
-        const circle = svg("circle", { r: 6, stroke: color("ink"), "stroke-width": 1.5, fill: color("paper") });
-        const anchor = letter === "x" ? "end" : "start";
-        const beside = letter === "x" ? -11 : 11;
-        const name = svg("text", { x: beside, y: 4, "text-anchor": anchor, text: letter + lower(k) });
-        const drawn = svg("g", {}, circle, ...(names ? [name] : []));
-        neurons.append(drawn);
-        return { x, y: spread(count, k), home: x, circle, drawn };
-      });
-    const inputs = column("x", n, left);
-    const outputs = column("y", m, left + width);
-    const edges = new Map();
+    const vertices = play.range(0, m + n).map(vertex => {
+      const [out, k, size] = vertex < m ? [1, vertex, m] : [-1, vertex - m, n];
+      const circle = svg("circle", { r, stroke: color("ink"), "stroke-width": 1.5, fill: color("paper") });
+      const drawn = svg("g", {}, circle);
+      if (names) drawn.append(label(neuronName(vertex, m), 11 * out, 4, out > 0 ? "start" : "end"));
+      neurons.append(drawn);
+      const x = out > 0 ? left + width : left;
+      return { x, y: top + (size === 1 ? height / 2 : (k / (size - 1)) * height), home: x, out, drawn, circle };
+    });
+    const lines = new Map();
     const place = ({ x, y, drawn }) => update(drawn, { transform: `translate(${round(x)} ${round(y)})` });
-    const lay = ({ line, row, col }) => {
-      const [from, to] = [inputs[col], outputs[row]];
+    const endsOf = edge => play.ends(edge, m, n).map(vertex => vertices[vertex]);
+    const lay = (line, edge) => {
+      const [to, from] = endsOf(edge);
       update(line, { x1: round(from.x), y1: round(from.y), x2: round(to.x), y2: round(to.y) });
     };
-    [...inputs, ...outputs].forEach(place);
+    vertices.forEach(place);
     return {
-      group, inputs, outputs,
-      // An edge's `stroke` (null: it is not there), `width` in pixels, `dashed`, and whether it is drawn in `front`.
-      edge(row, col, { stroke, width: thick = 2, dashed = false, ahead = false }) {
-        const key = row * n + col;
-        if (!edges.has(key)) edges.set(key, { row, col, line: svg("line", { "stroke-linecap": "round" }) });
-        const { line } = edges.get(key);
-        if (stroke === null) return line.remove();
-        const dashes = dashed && "2 4";
-        update(line, { style: `stroke: ${color(stroke)}`, "stroke-width": round(thick), "stroke-dasharray": dashes });
+      endsOf,
+      // An edge's `ink` (null: it is not there), `width` in pixels, `dashed`, and whether it is drawn in `front`.
+      edge(edge, { ink, width = 2, dashed = false, ahead = false }) {
+        if (!lines.has(edge)) lines.set(edge, svg("line", { "stroke-linecap": "round" }));
+        const line = lines.get(edge);
+        if (ink === null) return line.remove();
+        update(line, { style: stroke(ink), "stroke-width": round(width), "stroke-dasharray": dashed && "2 4" });
         const home = ahead ? front : behind;
         if (line.parentNode !== home) home.append(line);
-        lay(edges.get(key));
+        lay(line, edge);
         return line;
       },
-      // A neuron `aside` by some pixels, away from the middle, and filled with a colour.
-      neuron(side, index, { aside = 0, fill = "paper" }) {
-        const found = side === "x" ? inputs[index] : outputs[index];
-        found.x = found.home + (side === "x" ? -aside : aside);
-        update(found.circle, { style: `fill: ${color(fill)}` });
+      // A neuron `aside` by some pixels, away from the middle, and filled with an `ink`.
+      neuron(vertex, { aside = 0, ink }) {
+        const found = vertices[vertex];
+        found.x = found.home + found.out * aside;
+        update(found.circle, { style: fill(ink) });
         place(found);
-        for (const edge of edges.values()) if ((side === "x" ? edge.col : edge.row) === index) lay(edge);
-        return found.drawn;
+        lines.forEach((line, edge) => play.ends(edge, m, n).includes(vertex) && lay(line, edge));
       },
     };
   }
@@ -254,6 +267,10 @@ zimpPlay.data = zimpPlay.data || {};
         this.width = this.stage.clientWidth;
         this.refresh({ ...this.state });
       }).observe(this.stage);
+    }
+
+    get wide() { // whether two drawings fit side by side
+      return this.width >= 560;
     }
 
     // Change the state, because the reader acted; `sentence` says what happened.
@@ -375,68 +392,78 @@ zimpPlay.data = zimpPlay.data || {};
       return drawing;
     }
 
-    // Controls. Each shows the state and changes it.
-    slider({ key, label, min, max, step = 1, format = String, sentence = () => "" }) {
+    // Controls. Each shows the state and changes it, together with what else `changes` says; `when` says in which
+    // states it is seen. A slider's `place` and `read` turn a value into a place on it and back.
+    add(control, when) {
+      this.controls.append(control);
+      if (when) this.bound.push(state => show(control, when(state)));
+      return control;
+    }
+
+    change({ key, changes = {}, sentence = () => "" }, value) {
+      const all = { [key]: value, ...changes };
+      this.set(all, sentence({ ...this.state, ...all }));
+    }
+
+    slider(given) {
+      const { key, label, min, max, step = 1, read = Number, place = Number, format = String, when } = given;
       const input = html("input", { type: "range", min, max, step });
+      input.addEventListener("input", () => this.change(given, read(input.value)));
       const output = html("output");
-      input.addEventListener("input", () => {
-        const changes = { [key]: +input.value };
-        this.set(changes, sentence({ ...this.state, ...changes }));
-      });
       this.bound.push(state => {
-        input.value = state[key];
+        input.value = place(state[key]);
         output.textContent = format(state[key]);
-        input.setAttribute("aria-valuetext", format(state[key]));
+        update(input, { "aria-valuetext": output.textContent });
       });
-      this.controls.append(html("label", { class: "zimp-live-slider" }, html("span", {}, label), input, output));
+      this.add(html("label", { class: "zimp-live-slider" }, html("span", {}, label), input, output), when);
       return input;
     }
 
-    choice({ key, label, options, sentence = () => "" }) {
+    choice(given) {
+      const { key, label, options, when } = given;
       const name = `zimp-${this.name}-${key}-${++made}`;
-      const inputs = Object.entries(options).map(([value, words]) => {
-        const input = html("input", { type: "radio", name, value });
-        input.addEventListener("change", () => this.set({ [key]: value }, sentence({ ...this.state, [key]: value })));
-        return [input, html("label", {}, input, html("span", {}, words))];
+      const shown = Object.entries(options).map(([value, words]) => {
+        const input = html("input", { type: "radio", name, value, change: () => this.change(given, value) });
+        this.bound.push(state => (input.checked = value === String(state[key])));
+        return html("label", {}, input, html("span", {}, words));
       });
-      this.bound.push(state => inputs.forEach(([input]) => (input.checked = input.value === String(state[key]))));
-      const shown = inputs.map(([, label]) => label);
-      const group = html("fieldset", { class: "zimp-live-choice" }, html("legend", {}, label), ...shown);
-      this.controls.append(group);
-      return group;
+      this.add(html("fieldset", { class: "zimp-live-choice" }, html("legend", {}, label), ...shown), when);
     }
 
-    switch({ key, label, sentence = () => "" }) {
-      const input = html("input", { type: "checkbox" });
-      input.addEventListener("change", () => {
-        const changes = { [key]: input.checked };
-        this.set(changes, sentence({ ...this.state, ...changes }));
-      });
+    select(given) {
+      const { key, label, options, when } = given;
+      const input = html("select", { change: () => this.change(given, input.value) });
+      input.append(...Object.entries(options).map(([value, words]) => html("option", { value }, words)));
+      this.bound.push(state => (input.value = state[key]));
+      this.add(named(label, input), when);
+    }
+
+    switch(given) {
+      const { key, label, when } = given;
+      const input = html("input", { type: "checkbox", change: () => this.change(given, input.checked) });
       this.bound.push(state => (input.checked = state[key]));
-      this.controls.append(html("label", { class: "zimp-live-switch" }, input, html("span", {}, label)));
-      return input;
+      return this.add(html("label", { class: "zimp-live-switch" }, input, html("span", {}, label)), when);
     }
 
-    button({ label, press }) {
-      const made = html("button", { type: "button", click: press }, label);
-      this.controls.append(made);
-      return made;
+    button({ label, press, when }) {
+      return this.add(html("button", { type: "button", click: press }, label), when);
     }
 
     // A field to type or paste into; what is in it counts when the reader presses Enter or the button.
-    field({ label, value = "", placeholder = "", lines = 1, action = "Enter", enter }) {
-      const input = html(lines > 1 ? "textarea" : "input", { placeholder, spellcheck: "false", autocomplete: "off" });
+    field({ label, lines = 1, action = "Enter", enter, when }) {
+      const input = html(lines > 1 ? "textarea" : "input", { spellcheck: "false", autocomplete: "off" });
       if (lines > 1) input.rows = lines;
-      input.value = value;
       const take = () => enter(input.value);
-      if (lines === 1) input.addEventListener("keydown", event => event.key === "Enter" && take());
+      if (lines === 1) update(input, { keydown: event => event.key === "Enter" && take() });
       const button = html("button", { type: "button", click: take }, action);
-      const named = html("label", {}, html("span", {}, label), input);
-      this.controls.append(html("div", { class: "zimp-live-field" }, named, button));
+      const words = html("label", {}, html("span", {}, label), input);
+      this.add(html("div", { class: "zimp-live-field" }, words, button), when);
       return input;
     }
   }
   let made = 0;  // numbers the groups of radio buttons
+  const named = (words, control) =>
+    html("label", { class: "zimp-live-field", style: "max-width: 100%" }, html("span", {}, words), control);
 
   function address(hash) {
     try {
@@ -458,5 +485,6 @@ zimpPlay.data = zimpPlay.data || {};
   }
 
   Object.assign(play, { whole, number, oneOf, flag, text, numbers });
-  Object.assign(play, { html, svg, update, color, round, axes, ticks, graph, work, register });
+  Object.assign(play, { html, svg, update, color, fill, stroke, label, path, show, named, offset, ARROWS });
+  Object.assign(play, { round, clamp, count, neuronName, edgeName, axes, ticks, graph, work, register });
 })(zimpPlay);

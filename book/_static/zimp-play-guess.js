@@ -6,7 +6,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 (function (play) {
   "use strict";
 
-  const { html, svg, update, color } = play;
+  const { html, svg, update, color, fill, stroke, label, show, range, clamp } = play;
   const { sweeps, labels, t } = play.data.curves;
   const METHODS = Object.keys(labels);
   const SEEN = ["topological", "magnitude"]; // curves that the reader knows from the chapter before
@@ -20,9 +20,8 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     const [to, ends, ticks] = paired
       ? [stretched, [-0.02, 0.02], [-0.5, -0.1, -0.02, 0, 0.02, 0.1, 0.5]]
       : [value => value, [0, 1], [0, 0.2, 0.4, 0.6, 0.8, 1]];
-    const range = [Math.min(...values, ends[0]), Math.max(...values, ends[1])].map(to);
-    const fit = ticks.filter(tick => to(tick) >= range[0] && to(tick) <= range[1]);
-    return { to, range, ticks: fit };
+    const [low, high] = [Math.min(...values, ends[0]), Math.max(...values, ends[1])].map(to);
+    return { to, span: [low, high], ticks: ticks.filter(tick => to(tick) >= low && to(tick) <= high) };
   }
 
   const mean = values => values.reduce((a, b) => a + b, 0) / values.length;
@@ -70,21 +69,19 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         return densities(state).map((_, level) => (drawn ? state.curve[level] / 100 : dense));
       }
 
-      const only = (when, control) => view.bound.push(state => (control.style.display = when(state) ? "" : "none"));
       const same = values => Object.fromEntries(values.map(value => [value, value]));
       view.choice({ key: "task", label: "Guess", options: { curve: "a curve", order: "the order of six" } });
       view.choice({ key: "data", label: "Data", options: same(Object.keys(sweeps)) });
-      const select = html("select", { change: () => view.set({ method: select.value, curve: [], shown: false }) });
-      select.append(...METHODS.map(method => html("option", { value: method }, labels[method])));
-      view.bound.push(state => (select.value = state.method));
-      const method = html("label", { class: "zimp-live-field" }, html("span", {}, "Draw"), select);
-      view.controls.append(method);
-      only(({ task }) => task === "curve", method);
-      const format = () => percent(densities(view.state)[levelOf(view.state)]);
-      const left = view.slider({ key: "left", label: "Weights left", min: 0, max: LEVELS, format });
-      only(({ task }) => task === "order", left.closest("label"));
+      view.select({
+        key: "method", label: "Draw", options: labels, changes: { curve: [], shown: false },
+        when: ({ task }) => task === "curve",
+      });
+      const left = view.slider({
+        key: "left", label: "Weights left", min: 0, max: LEVELS, when: ({ task }) => task === "order",
+        format: () => percent(densities(view.state)[levelOf(view.state)]),
+      });
       view.switch({ key: "shown", label: "Show the ten seeds" });
-      only(({ shown }) => shown, view.choice({ key: "compare", label: "as", options: names }));
+      view.choice({ key: "compare", label: "as", options: names, when: ({ shown }) => shown });
 
       const paired = ({ shown, compare }) => shown && compare === "paired";
 
@@ -102,15 +99,14 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
       function put(points) {
         const curve = curveOf(view.state).map(share => 100 * share);
-        for (const [level, share] of points) curve[active = level] = 100 * Math.min(1, Math.max(0, share));
+        for (const [level, share] of points) curve[active = level] = 100 * clamp(share, 0, 1);
         view.set({ curve: curve.map(value => play.round(value, 1)) });
       }
       function draw(event) {
-        const box = drawing.getBoundingClientRect();
-        const [level, share] = pointAt(event.clientX - box.left, event.clientY - box.top);
+        const [level, share] = pointAt(...play.offset(drawing, event));
         const [from, start] = last || [level, share];
         const steps = Math.abs(level - from); // a quick hand passes over some levels
-        put(Array.from({ length: steps + 1 }, (_, k) => [
+        put(range(0, steps + 1).map(k => [
           from + Math.sign(level - from) * k, steps ? start + ((share - start) * k) / steps : share,
         ]));
         last = [level, share];
@@ -123,13 +119,13 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       drawing.addEventListener("pointermove", event => last && draw(event));
       for (const end of ["pointerup", "pointercancel"]) drawing.addEventListener(end, () => (last = null));
       pen.addEventListener("keydown", event => {
-        const [along, up] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], Home: [-LEVELS, 0], End: [LEVELS, 0],
-          ArrowUp: [0, 0.02], ArrowDown: [0, -0.02], PageUp: [0, 0.1], PageDown: [0, -0.1] }[event.key] || [];
-        if (along === undefined) return;
+        const far = { Home: [-LEVELS, 0], End: [LEVELS, 0], PageUp: [0, -5], PageDown: [0, 5] };
+        const step = play.ARROWS[event.key] || far[event.key];
+        if (!step) return;
         event.preventDefault();
         const shares = curveOf(view.state);
-        const level = Math.min(shares.length - 1, Math.max(0, active + along));
-        put([[level, shares[level] + up]]);
+        const level = clamp(active + step[0], 0, shares.length - 1);
+        put([[level, shares[level] - 0.02 * step[1]]]);
       });
 
       function drawCurve(state) {
@@ -143,33 +139,30 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         const first = { seeds: accuracies(state, "topological"), mean: means(state, "topological") };
         const seeds = accuracies(state, method).map((seed, k) => (differ ? minus(first.seeds[k], seed) : seed));
         const guess = differ ? minus(first.mean, shares) : shares;
-        const { to, range, ticks } = scaleOf(differ, guess.concat(...seeds));
+        const { to, span, ticks } = scaleOf(differ, guess.concat(...seeds));
 
         const [x, y, width, height] = [40, 26, view.width - 56, 230];
         drawing.fit(view.width, 300);
         const axes = play.axes(drawing, {
-          left: x, top: y, width, height, x: [0, end], y: range, yticks: [],
+          left: x, top: y, width, height, x: [0, end], y: span, yticks: [],
           xlabel: "weights left", ylabel: names[differ ? "paired" : "absolute"],
           xticks: [0, 5, 10, 15, 20].filter(level => level < end - 2).concat(end),
           format: level => percent(density[level]),
         });
         pointAt = (across, down) =>
-          [Math.round(Math.min(1, Math.max(0, (across - x) / width)) * end), 1 - (down - y) / height];
-        const path = (values, stroke, thick, more = {}) => svg("path", {
-          d: axes.path(values.map((value, level) => [level, to(value)])), fill: "none", "stroke-width": thick,
-          style: `stroke: ${color(stroke)}`, ...more,
-        });
+          [Math.round(clamp((across - x) / width, 0, 1) * end), 1 - (down - y) / height];
+        const path = (values, ink, thick, more = {}) =>
+          play.path(ink, thick, { d: axes.path(values.map((value, level) => [level, to(value)])), ...more });
         marks.replaceChildren(...ticks.flatMap(tick => {
           const up = axes.y(to(tick));
           return [
-            svg("text", { x: x - 8, y: up + 4, "text-anchor": "end", text: tick }),
+            label(tick, x - 8, up + 4, "end"),
             svg("line", { x1: x, x2: x + width, y1: up, y2: up, stroke: color(tick ? "pruned" : "ink") }),
           ];
         }));
         for (const known of differ ? [] : SEEN.filter(known => known !== method)) {
           const values = means(state, known);
-          const place = { x: x + width - 4, y: axes.y(values[end]) + 17, "text-anchor": "end" };
-          marks.append(path(values, known, 2), svg("text", { ...place, text: labels[known] }));
+          marks.append(path(values, known, 2), label(labels[known], x + width - 4, axes.y(values[end]) + 17, "end"));
         }
         if (shown) {
           const center = density.map((_, level) => mean(seeds.map(seed => seed[level])));
@@ -179,7 +172,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
           path(guess, "ink", 2, { "stroke-dasharray": "6 4" }),
           ...guess.map((value, level) => svg("circle", {
             cx: axes.x(level), cy: axes.y(to(value)), r: level === active ? 7 : 4, stroke: color("ink"),
-            style: `fill: ${color(level === active ? "paper" : "ink")}`,
+            style: fill(level === active ? "paper" : "ink"),
           })),
         );
         const here = `at ${percent(density[active])} of the weights you draw ${shares[active].toFixed(2)}`;
@@ -224,28 +217,28 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         const first = column(state, "topological", level);
         const own = Object.fromEntries(METHODS.map(method => [method, column(state, method, level)]));
         const seen = method => (differ ? minus(first, own[method]) : own[method]);
-        const { to, range, ticks } = scaleOf(differ, METHODS.flatMap(seen));
+        const { to, span, ticks } = scaleOf(differ, METHODS.flatMap(seen));
         const best = [...METHODS].sort((a, b) => mean(own[b]) - mean(own[a]));
 
         const width = view.width - 76;
         update(ruler, { width });
         ruler.style.visibility = shown ? "" : "hidden";
         const axes = play.axes(ruler, {
-          left: 10, top: 0, width: width - 24, height: 1, x: range, y: [0, 1], yticks: [], xticks: ticks.map(to),
+          left: 10, top: 0, width: width - 24, height: 1, x: span, y: [0, 1], yticks: [], xticks: ticks.map(to),
           format: value => ticks.find(tick => to(tick) === value), xlabel: names[differ ? "paired" : "absolute"],
         });
         const across = value => axes.x(to(value));
         state.order.forEach((method, k) => {
           const { strip, buttons } = rows[k];
           const measured = shown ? ` (${best.indexOf(method) + 1})` : "";
-          const label = `${k + 1}. ${labels[method]}${measured}`;
-          update(strip, { width, "aria-label": label });
+          const text = `${k + 1}. ${labels[method]}${measured}`;
+          update(strip, { width, "aria-label": text });
           for (const [down, button] of buttons.entries()) {
             update(button, { "aria-label": `${labels[method]}, ${down ? "down" : "up"}` });
           }
-          const style = `fill: ${color(method)}; stroke: ${color(method)}`;
+          const style = `${fill(method)}; ${stroke(method)}`;
           const dot = (value, r, opacity) => svg("circle", { cx: across(value), cy: 30, r, style, opacity });
-          strip.replaceChildren(svg("text", { x: 6, y: 15, text: label }));
+          strip.replaceChildren(label(text, 6, 15));
           if (!shown) return;
           const [x1, x2] = interval(seen(method)).map(across);
           strip.append(
@@ -268,8 +261,8 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       return function redraw(state) {
         left.max = densities(state).length - 1;
         const curve = state.task === "curve";
-        drawing.style.display = curve ? "" : "none";
-        list.style.display = curve ? "none" : "";
+        show(drawing, curve);
+        show(list, !curve);
         view.say(curve ? drawCurve(state) : drawOrder(state));
       };
     },

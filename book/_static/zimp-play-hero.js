@@ -4,12 +4,11 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
 (function (play) {
   "use strict";
+  const { count } = play;
 
   const RULES = { largest: "the largest", tree: "the tree, then the largest", random: "random" };
   const COLORS = { largest: "magnitude", tree: "tree", random: "random" };
   const ASIDE = 26; // pixels that a neuron drifts when its last weight is gone
-
-  const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
 
   // Which weights a rule leaves, of a layer whose tree is known. Below a tree's size the tree's own largest edges stay.
   function maskOf({ weights, m, n, tree, seed }, k, rule) {
@@ -90,15 +89,14 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         stop = view.animate(t => {
           aside = from.map((start, vertex) => start + t * (to[vertex] - start));
           aside.forEach((distance, vertex) => {
-            const [side, index] = vertex < m ? ["y", vertex] : ["x", vertex - m];
-            graph.neuron(side, index, { aside: distance, fill: alone[vertex] ? "paper" : "ink" });
+            graph.neuron(vertex, { aside: distance, ink: alone[vertex] ? "paper" : "ink" });
           });
         }, 250);
       }
 
       return function draw(state) {
         if (state.seed !== cut.seed) newLayer(state.seed);
-        const wide = view.width >= 560;
+        const { wide } = view;
         const [width, height] = wide ? [view.width * 0.55, 300] : [view.width, 260];
         if (drawn !== view.width) {
           drawn = view.width;
@@ -110,9 +108,9 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
         const { mask, components, alone } = told(state);
         mask.forEach((stays, edge) => {
-          const stroke = !stays ? null : cut.tree[edge] ? "tree" : "kept";
-          const thick = 1 + (4 * Math.abs(cut.weights[edge])) / cut.largest;
-          graph.edge(Math.floor(edge / n), edge % n, { stroke, width: thick, ahead: Boolean(cut.tree[edge]) });
+          const ink = !stays ? null : cut.tree[edge] ? "tree" : "kept";
+          const width = 1 + (4 * Math.abs(cut.weights[edge])) / cut.largest;
+          graph.edge(edge, { ink, width, ahead: ink === "tree" });
         });
         drift(alone);
 
@@ -127,15 +125,16 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
         const place = wide ? { left: width + 40, top: 30 } : { left: 40, top: height + 30 };
         const axes = play.axes(drawing, {
-          ...place, width: (wide ? view.width - width : view.width) - 56, height: height - 80, x: [0, m * n], y: [0, m + n],
-          xticks: [0, m + n - 1, 24, 36, 48], xlabel: "weights left", ylabel: "components",
+          ...place, width: (wide ? view.width - width : view.width) - 56, height: height - 80,
+          x: [0, m * n], y: [0, m + n], xticks: [0, m + n - 1, 24, 36, 48],
+          xlabel: "weights left", ylabel: "components",
         });
         marks.replaceChildren();
         for (const [rule, points] of Object.entries(cut.trails)) {
           for (const [k, pieces] of points) {
             const here = rule === state.rule && k === state.k;
-            const style = `fill: ${play.color(COLORS[rule])}`;
-            marks.append(play.svg("circle", { cx: axes.x(k), cy: axes.y(pieces), r: here ? 6 : 3, style }));
+            const place = { cx: axes.x(k), cy: axes.y(pieces), r: here ? 6 : 3 };
+            marks.append(play.svg("circle", { ...place, style: play.fill(COLORS[rule]) }));
           }
         }
         if (!view.sentence.textContent) view.say(sentence(state)); // at the start

@@ -4,7 +4,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
 (function (play) {
   "use strict";
-  const { svg, update, color, round, exists, edgeName, shown } = play;
+  const { svg, update, color, count, edgeName, shown } = play;
   const LARGEST = 10; // weights
   const FILTERS = { all: "all", connected: "connected", preserving: "H0 preserved", tree: "contain the tree" };
   const ARE = { connected: "are connected", preserving: "preserve H0", tree: "contain the tree" };
@@ -13,9 +13,9 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
   function study(layer) {
     const { weights, m, n } = layer;
     const full = play.forest(weights, m, n, layer.mask);
-    const tree = Array.from(full.rows, (row, k) => row * n + full.cols[k]);
-    const edges = [...weights.keys()].filter(edge => exists(layer, edge));
-    const masks = Array.from({ length: 2 ** edges.length }, (_, code) => {
+    const tree = [...full.edges];
+    const edges = [...play.edgesOf(m, n, layer.mask)];
+    const masks = play.range(0, 2 ** edges.length).map(code => {
       const mask = weights.map((_, edge) => (code >> edges.indexOf(edge)) & +edges.includes(edge));
       const { values, components } = play.forest(weights, m, n, mask);
       return {
@@ -64,7 +64,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     function lay(layer, width) {
       const { m, n, masks, edges, trees } = layer;
       drawing.replaceChildren();
-      const wide = width >= 560;
+      const { wide } = view;
       const side = wide ? width * 0.44 : width;
       const graph = play.labelled(drawing, layer, { left: 34, top: 18, width: side - 68, height: 172 }, edge => ({
         role: "switch", tabindex: 0, "aria-label": `${edgeName(layer, edge)}, ${shown(layer.weights[edge])}`,
@@ -85,7 +85,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       });
       const badges = [0, 1, 2].map(k => {
         const box = svg("rect", { width: 102, height: 26, rx: 13, fill: "none", "stroke-width": 2 });
-        const text = svg("text", { x: 51, y: 17, "text-anchor": "middle" });
+        const text = play.label("", 51, 17, "middle");
         drawing.append(svg("g", { transform: `translate(${left - 20 + k * 106} ${top + 150})` }, box, text));
         return { box, text };
       });
@@ -99,7 +99,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         const path = (look, width, chosen) => svg("path", { stroke: color(look), "stroke-width": width,
           d: edges.filter(edge => mask[edge] && chosen(edge)).map(line).join("") || "M0 0" });
         const frame = svg("rect", { width: size - 4, height: size - 4, rx: 3, fill: color("paper") });
-        const words = `${kept} weights${connected ? ", connected" : ""}${preserving ? ", H0 preserved" : ""}`;
+        const words = `${count(kept, "weight")}${connected ? ", connected" : ""}${preserving ? ", H0 preserved" : ""}`;
         const made = svg("g", { role: "option", "aria-label": words, style: "cursor: pointer",
           transform: `translate(${(k % columns) * size + 2} ${start + Math.floor(k / columns) * size})`,
           click: () => wear(bits), keydown: event => walk(event, bits, columns) },
@@ -112,7 +112,8 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       return { layer, width, graph, x, top, plots, badges, small };
     }
     function walk(event, bits, columns) { // to the next mask that is shown
-      const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
+      const [right, down] = play.ARROWS[event.key] || [0, 0];
+      const by = right + columns * down;
       if (!by) return;
       event.preventDefault();
       const { masks } = studied;

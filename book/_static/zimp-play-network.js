@@ -32,7 +32,7 @@ zimpPlay.parts.network(zimpPlay);
 (function (play) {
   "use strict";
 
-  const { html, svg, update, color } = play;
+  const { html, svg, color, fill, show, named, clamp, count } = play;
   const { known, rules } = play.data.networks;
   const SHOWN = 8; // rows, until the reader asks for all
   const ROW = 36;
@@ -40,7 +40,7 @@ zimpPlay.parts.network(zimpPlay);
   const product = sizes => sizes.reduce((a, b) => a * b, 1);
   const whole = value => value.toLocaleString("en");
   const fold = ratio => ratio.toLocaleString("en", { maximumFractionDigits: 1 });
-  const count = (number, word) => `${whole(number)} ${word}${number === 1 ? "" : "s"}`;
+
   const by = shape => shape.map(whole).join(" × ");
 
   const widths = {
@@ -148,16 +148,11 @@ zimpPlay.parts.network(zimpPlay);
       let opened = null; // the file, its layers, and what was measured of them
       let work = null;
 
-      const show = (control, shown) => (control.style.display = shown ? "" : "none");
-      const only = (control, ...kinds) => view.bound.push(({ of }) => show(control, kinds.includes(of)));
-      const named = (words, control) =>
-        html("label", { class: "zimp-live-field", style: "max-width: 100%" }, html("span", {}, words), control);
-      const option = (value, words = value) => html("option", { value }, words);
-
+      const only = (...kinds) => ({ of }) => kinds.includes(of);
       const kinds = { sizes: "sizes", known: "a known one", convolution: "a convolution", file: "a file of yours" };
       view.choice({ key: "of", label: "Network", options: kinds });
       const field = view.field({
-        label: "Neurons, from the input on",
+        label: "Neurons, from the input on", when: only("sizes"),
         enter(text) {
           const sizes = widths.parse(text);
           if (sizes) view.set({ sizes });
@@ -165,32 +160,24 @@ zimpPlay.parts.network(zimpPlay);
         },
       });
       view.bound.push(({ sizes }) => (field.value = widths.write(sizes)));
-      only(field.closest("div"), "sizes");
-      const select = html("select", { change: () => view.set({ known: select.value }) });
-      select.append(...Object.keys(known).map(name => option(name)));
-      view.bound.push(state => (select.value = state.known));
+      const names = Object.fromEntries(Object.keys(known).map(name => [name, name]));
+      view.select({ key: "known", label: "Which", options: names, when: only("known") });
       const choose = html("input", { type: "file", accept: ".safetensors", change: () => open(choose.files[0]) });
-      const boxes = [named("Which", select),
-        named("A .safetensors file; your browser reads it here, and nothing is uploaded", choose)];
-      view.controls.append(...boxes);
-      boxes.forEach((box, k) => only(box, ["known", "file"][k]));
-      const sliders = { outputs: ["Outputs", 512], inputs: ["Inputs", 512], kernel: ["Kernel side", 11] };
-      for (const [key, [label, max]] of Object.entries(sliders)) {
-        only(view.slider({ key, label, min: 1, max }).closest("label"), "convolution");
-      }
-      only(view.switch({ key: "depthwise", label: "Depthwise: one input each" }).closest("label"), "convolution");
+      const uploads = "A .safetensors file; your browser reads it here, and nothing is uploaded";
+      view.add(named(uploads, choose), only("file"));
+      const when = only("convolution");
+      view.slider({ key: "outputs", label: "Outputs", min: 1, max: 512, when });
+      view.slider({ key: "inputs", label: "Inputs", min: 1, max: 512, when });
+      view.slider({ key: "kernel", label: "Kernel side", min: 1, max: 11, when });
+      view.switch({ key: "depthwise", label: "Depthwise: one input each", when });
       const graphs = { matrix: "matrix", channel: "channel" };
-      only(view.choice({ key: "graph", label: "Graph of a convolution", options: graphs }), "known", "file");
-      // A slider of equal factors.
-      const [density, output] = [html("input", { type: "range", min: 0, max: 400 }), html("output")];
-      density.addEventListener("input", () => view.set({ density: +(10 ** (-density.value / 100)).toPrecision(3) }));
-      view.bound.push(state => {
-        density.value = -100 * Math.log10(state.density);
-        output.textContent = `${state.density}, ${fold(1 / state.density)}-fold`;
-        update(density, { "aria-valuetext": output.textContent });
+      view.choice({ key: "graph", label: "Graph of a convolution", options: graphs, when: only("known", "file") });
+      view.slider({ // of equal factors
+        key: "density", label: "Density", min: 0, max: 400,
+        place: density => -100 * Math.log10(density), read: place => +(10 ** (-place / 100)).toPrecision(3),
+        format: density => `${density}, ${fold(1 / density)}-fold`,
       });
-      view.controls.append(html("label", { class: "zimp-live-slider" }, html("span", {}, "Density"), density, output));
-      const all = view.switch({ key: "all", label: "Show all sizes" }).closest("label");
+      const all = view.switch({ key: "all", label: "Show all sizes" });
 
       const drawing = view.canvas("How far each layer can be pruned, the tightest first");
       const style = "font-size: 0.9rem; overflow-wrap: anywhere";
@@ -218,7 +205,8 @@ zimpPlay.parts.network(zimpPlay);
           told.textContent = `${file.name}: ${count(layers.length, "layer")}.${left}`;
           const tight = [...layers].sort((a, b) => a.ratio - b.ratio);
           const alone = tight.filter(({ groups }) => groups === 1); // nothing can be pruned of a depthwise one
-          layer.replaceChildren(...alone.map(({ name, shape }) => option(name, `${name}: ${by(shape)}`)));
+          const options = alone.map(({ name, shape }) => html("option", { value: name }, `${name}: ${by(shape)}`));
+          layer.replaceChildren(...options);
           view.set({ of: "file" });
         } catch (error) {
           view.fail(error.message);
@@ -329,9 +317,9 @@ zimpPlay.parts.network(zimpPlay);
         const line = (ratio, more) => svg("line", {
           x1: across(ratio), x2: across(ratio), y1: top, y2: top + height, stroke: color("ink"), ...more,
         });
-        const words = (content, x, y, anchor = "start") => svg("text", { x, y, text: content, "text-anchor": anchor,
-          style: `paint-order: stroke; stroke: ${color("paper")}; stroke-width: 4` });
-        const cut = Math.min(width - 40, Math.max(40, across(1 / state.density)));
+        const style = `paint-order: stroke; ${play.stroke("paper")}; stroke-width: 4`;
+        const words = (text, x, y, anchor) => play.label(text, x, y, anchor, { style });
+        const cut = clamp(across(1 / state.density), 40, width - 40);
         const [bars, front] = [svg("g"), svg("g", {}, words(`${fold(1 / state.density)}-fold`, cut, 14, "middle"))];
         drawing.append(bars);
         if (shown.includes(network)) drawing.append(line(average, { "stroke-dasharray": "2 4" }));
@@ -342,14 +330,14 @@ zimpPlay.parts.network(zimpPlay);
           const room = Math.floor((width - 90) / 6.6) - size.length - 2;
           const short = name.length > room ? `…${name.slice(Math.min(-1, 1 - room))}` : name;
           const label = shape && (state.of === "known" || room < 6) ? size : `${short}${shape ? `: ${size}` : ""}`;
-          const style = `fill: ${color(!shape ? "ink" : broken ? "tree" : "kept")}`;
+          const style = fill(!shape ? "ink" : broken ? "tree" : "kept");
           bars.append(svg("rect", { x: 4, y: y + 19, height: 10, width: across(ratio) - 3, style }));
           const value = `${broken ? "breaks, " : ""}${fold(ratio)}`;
           front.append(words(label, 10, y + 14), words(value, width - 4, y + 14, "end"));
           if (state.of !== "file" || state.graph !== "matrix") continue;
           for (const { safe } of alike.map(name => opened.measured.get(name)).filter(Boolean)) {
             const d = `M${across(1 / safe)} ${y + 16}l8 8l-8 8l-8 -8z`;
-            front.append(svg("path", { d, style: `fill: ${color("magnitude")}`, stroke: color("paper") }));
+            front.append(svg("path", { d, style: fill("magnitude"), stroke: color("paper") }));
           }
         }
 

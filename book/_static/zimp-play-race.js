@@ -7,7 +7,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
 (function (play) {
   "use strict";
-  const { html, svg, update, color } = play;
+  const { html, svg, update, color, count, range } = play;
 
   const CODE = {
     Kruskal: ["order = sorted(edges)", "for e in order:", "  if joins_two_pieces(e):", "    take(e)"],
@@ -27,8 +27,8 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
   // The given layer first, then random ones of its size, in which no two weights are equal.
   function layer({ weights, m = 4, n = 5, mask }, seed, rounded) {
-    const edges = [...Array(m * n).keys()].filter(edge => !mask || mask[edge]);
-    const drawn = () => play.random(seed).shuffle(Array.from({ length: m * n }, (_, k) => (k + 1) / (m * n)));
+    const edges = [...play.edgesOf(m, n, mask)];
+    const drawn = () => play.random(seed).shuffle(range(1, m * n + 1).map(k => k / (m * n)));
     let a = weights && !seed ? weights.map(Math.abs) : drawn();
     const scale = Math.max(0, ...edges.map(edge => a[edge])) || 1;
     if (rounded) a = a.map(value => (Math.ceil((4 * value) / scale) / 4) * scale);
@@ -37,9 +37,9 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
   // What the algorithms have in common: the pieces so far, comparing, taking, and the trace.
   function runner(name, { a, m, n, edges }) {
-    const [taken, trace, piece] = [[], [], [...Array(m + n).keys()]];
+    const [taken, trace, piece] = [[], [], range(0, m + n)];
     let comparisons = 0;
-    const ends = edge => [Math.floor(edge / n), m + (edge % n)];
+    const ends = edge => play.ends(edge, m, n);
     const run = {
       taken, trace, piece, ends,
       before(edge, other) {
@@ -89,11 +89,11 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         run.ran(3, `Takes ${words(edge)}.`, marks);
       }
     },
-    Prim(run, layer, words, name, start) {
+    Prim(run, { m }, words, start) {
       // Where the layer is in pieces, there is a tree in each.
       for (const neuron of [start, ...run.piece.keys()]) {
         if (run.of(run.piece[neuron]).length > 1 || !run.leaving(run.piece[neuron]).length) continue;
-        run.ran(0, `Starts at ${name(neuron)}.`, { at: [neuron] });
+        run.ran(0, `Starts at ${play.neuronName(neuron, m)}.`, { at: [neuron] });
         for (let leaving; (leaving = run.leaving(run.piece[neuron])).length; ) {
           const edge = run.heaviest(leaving);
           const at = run.of(run.piece[neuron]);
@@ -130,10 +130,6 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     const start = { value: m, read: play.whole(0, m + n - 1) };
     view.definition = { ...view.definition, state: { ...view.definition.state, start } };
     view.state.start = view.start.start = given.start ?? m;
-    const name = neuron => {
-      const index = neuron < m ? neuron : neuron - m;
-      return (neuron < m ? "y" : "x") + String(index).replace(/\d/g, digit => "₀₁₂₃₄₅₆₇₈₉"[digit]);
-    };
 
     let race = { traces: [[0]] }; // the layer, the traces, and what they were made for
     let timer = null;
@@ -146,7 +142,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     };
     const go = to => {
       halt();
-      view.set({ step: Math.max(0, Math.min(last(), to)) });
+      view.set({ step: play.clamp(to, 0, last()) });
     };
     const tick = () => {
       timer = setTimeout(() => {
@@ -186,7 +182,8 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         view.set({ step: 0, seed: (view.state.seed + 1) % 10000 });
       },
     });
-    view.slider({ key: "start", label: "Prim starts at", min: 0, max: m + n - 1, format: name, sentence: change });
+    const format = neuron => play.neuronName(neuron, m);
+    view.slider({ key: "start", label: "Prim starts at", min: 0, max: m + n - 1, format, sentence: change });
     view.halt = halt;
 
     // Three panels: graph, code, what happened, what was taken, deaths.
@@ -222,10 +219,10 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
     function runAll({ seed, weights, start }, made) {
       const drawn = layer(view.settings, seed, weights === "rounded");
-      const words = edge => `${name(m + (edge % n))}–${name(Math.floor(edge / n))} (${short(drawn.a[edge])})`;
+      const words = edge => `${play.edgeName(drawn, edge)} (${short(drawn.a[edge])})`;
       const traces = Object.keys(CODE).map(algorithm => {
         const run = runner(algorithm, drawn);
-        RUNS[algorithm](run, drawn, words, name, start);
+        RUNS[algorithm](run, drawn, words, start);
         return run.trace;
       });
       const common = edge => traces.every(trace => trace.at(-1).taken.includes(edge));
@@ -250,19 +247,19 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const { taken, looked, leaving, skipped, pieces } = shown;
       for (const edge of race.edges) {
         const width = 1 + (5 * race.a[edge]) / race.scale;
-        panel.graph.edge(Math.floor(edge / n), edge % n,
-          taken.includes(edge) && over && !race.common(edge) ? { stroke: "tree", width: 3, dashed: true, ahead: true }
-          : taken.includes(edge) ? { stroke: "tree", width, ahead: true }
-          : looked.includes(edge) ? { stroke: "magnitude", width, ahead: true }
-          : leaving.includes(edge) ? { stroke: "kept", width: width / 2 }
-          : skipped.includes(edge) ? { stroke: "pruned", width: 1.5 }
-          : { stroke: "absent", width: 1.2, dashed: true });
+        panel.graph.edge(edge,
+          taken.includes(edge) && over && !race.common(edge) ? { ink: "tree", width: 3, dashed: true, ahead: true }
+          : taken.includes(edge) ? { ink: "tree", width, ahead: true }
+          : looked.includes(edge) ? { ink: "magnitude", width, ahead: true }
+          : leaving.includes(edge) ? { ink: "kept", width: width / 2 }
+          : skipped.includes(edge) ? { ink: "pruned", width: 1.5 }
+          : { ink: "absent", width: 1.2, dashed: true });
       }
       const done = ended(trace, step);
       shown.piece.forEach((label, neuron) => {
         const alone = shown.piece.indexOf(label) === shown.piece.lastIndexOf(label);
-        const fill = shown.at.includes(neuron) && !done ? "magnitude" : alone ? "paper" : "ink";
-        panel.graph.neuron(neuron < m ? "y" : "x", neuron < m ? neuron : neuron - m, { fill });
+        const ink = shown.at.includes(neuron) && !done ? "magnitude" : alone ? "paper" : "ink";
+        panel.graph.neuron(neuron, { ink });
       });
       panel.lines.forEach((line, k) => {
         const on = k === shown.line && !done;
@@ -271,7 +268,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       });
       panel.root.dataset.taken = taken.join(" ");
       panel.said.textContent = done ? `Done after ${trace.length - 1} lines.` : shown.said;
-      panel.counts.textContent = `${shown.comparisons} comparisons, ${pieces} ${pieces === 1 ? "piece" : "pieces"}`;
+      panel.counts.textContent = `${count(shown.comparisons, "comparison")}, ${count(pieces, "piece")}`;
       panel.taken.textContent = `Taken: ${taken.map(edge => short(race.a[edge])).join(" ") || "nothing yet"}`;
       const deaths = taken.map(edge => 1 - race.a[edge] / race.scale).sort((a, b) => a - b);
       panel.dots.replaceChildren(...deaths.map((death, k) => {
@@ -279,7 +276,8 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         return svg("circle", { cx: panel.axes.x(death), cy: 44 - 6 * below, r: 3, fill: color("tree") });
       }));
       update(panel.strip, { "aria-label": `Deaths: ${deaths.map(short).join(", ") || "none yet"}` });
-      update(panel.drawing, { "aria-label": `${panel.algorithm}: ${taken.length} edges taken, ${pieces} pieces` });
+      const what = `${count(taken.length, "edge")} taken, ${count(pieces, "piece")}`;
+      update(panel.drawing, { "aria-label": `${panel.algorithm}: ${what}` });
     }
 
     return function draw(state) {

@@ -4,6 +4,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
 (function (play) {
   "use strict";
+  const { html, svg, update, color, fill, show, count } = play;
 
   const METHODS = {
     magnitude: "IMP",
@@ -43,8 +44,6 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     .zimp-live-runs :is(th, td) { padding: 0 0.4rem 0 0; text-align: left; font-weight: inherit; }
     .zimp-live-runs label { display: block; margin: 0; padding: 0.25rem 0; }
     .zimp-live-runs button { min-width: 28px; padding: 0 !important; }`;
-
-  const count = (number, word) => `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
 
   // Images as they are stored: a character a pixel, from 0 to g, and a digit a label.
   const decoded = ({ x, y }) => ({
@@ -89,7 +88,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       view.slider({ key: "rate", label: "Pruning rate", min: 0.05, max: 0.95, step: 0.01, format });
       view.slider({ key: "seed", label: "Seed", min: 0, max: 30 }).parentNode.style.flexBasis = "10rem";
       view.choice({ key: "method", label: "Method", options: METHODS });
-      const more = play.html("details", {}, play.html("summary", {}, "Neurons, rewinding"));
+      const more = html("details", {}, html("summary", {}, "Neurons, rewinding"));
       const hidden = view.slider({ key: "hidden", label: "Hidden neurons", min: 4, max: 64 });
       const rewind = view.slider({
         key: "rewind", label: "Rewind to", min: 0, max: STEPS, step: 10,
@@ -99,25 +98,25 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       view.controls.append(more);
       const main = view.button({ label: "Start", press });
       const stop = view.button({ label: "Stop", press: () => (main.focus(), end("is stopped")) });
-      const bar = play.html("progress", { "aria-label": "Progress of the run" });
-      const words = play.html("span");
+      const bar = html("progress", { "aria-label": "Progress of the run" });
+      const words = html("span");
       view.controls.append(bar, words);
 
       const plots = view.canvas("");
-      const groups = Object.keys(PANELS).map(() => play.svg("g"));
-      const curves = play.svg("g");
+      const groups = Object.keys(PANELS).map(() => svg("g"));
+      const curves = svg("g");
       plots.append(...groups, curves);
-      const caption = play.html("caption");
-      const heads = ["run", "accuracy", "components", "tree", ""].map(text => play.html("th", {}, text));
-      const rows = play.html("tbody");
-      const head = play.html("thead", {}, play.html("tr", {}, ...heads));
-      const table = play.html("table", { class: "zimp-live-runs" }, caption, head, rows);
+      const caption = html("caption");
+      const heads = ["run", "accuracy", "components", "tree", ""].map(text => html("th", {}, text));
+      const rows = html("tbody");
+      const head = html("thead", {}, html("tr", {}, ...heads));
+      const table = html("table", { class: "zimp-live-runs" }, caption, head, rows);
       const slider = view.slider({
         key: "level", label: "Level", min: 0, max: 0, sentence: ({ level }) => described(level),
         format: level => (shown() ? `${shown(level).level} of ${chosen.densities.length - 1}` : ""),
       });
-      const look = play.html("div", { class: "zimp-live-controls" }, slider.parentNode);
-      view.stage.append(play.html("style", {}, STYLE), table, look);
+      const look = html("div", { class: "zimp-live-controls" }, slider.parentNode);
+      view.stage.append(html("style", {}, STYLE), table, look);
       const layers = view.canvas("");
 
       // What there is of the chosen run at a level, or at its last so far.
@@ -204,7 +203,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         words.textContent = "";
         if (!going) return;
         const [done, all] = [going.levels.length, going.densities.length];
-        play.update(bar, { max: all, value: done });
+        update(bar, { max: all, value: done });
         words.textContent = `${paused ? "paused, " : ""}level ${Math.max(0, done - 1)} of ${all - 1}`;
       }
 
@@ -234,24 +233,24 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       view.forget = () => [...runs].forEach(remove);
 
       function addRow(run) {
-        run.radio = play.html("input", { type: "radio", name: "zimp-run", change: () => choose(run) });
-        const mark = play.svg("path", { d: `M6 6${run.mark}`, style: `fill: ${play.color(run.method)}` });
-        const sign = play.svg("svg", { width: 12, height: 12, "aria-hidden": "true" }, mark);
-        run.cells = Object.values(PANELS).map(() => play.html("td"));
+        run.radio = html("input", { type: "radio", name: "zimp-run", change: () => choose(run) });
+        const mark = svg("path", { d: `M6 6${run.mark}`, style: fill(run.method) });
+        const sign = svg("svg", { width: 12, height: 12, "aria-hidden": "true" }, mark);
+        run.cells = Object.values(PANELS).map(() => html("td"));
         const close = () => {
           remove(run);
           (chosen ? chosen.radio : main).focus();
         };
-        const cross = play.html("button", { type: "button", "aria-label": `Remove ${named(run)}`, click: close }, "×");
-        const name = play.html("label", {}, run.radio, " ", sign, ` ${named(run)}`);
-        run.row = play.html("tr", {}, play.html("td", {}, name), ...run.cells, play.html("td", {}, cross));
+        const cross = html("button", { type: "button", "aria-label": `Remove ${named(run)}`, click: close }, "×");
+        const name = html("label", {}, run.radio, " ", sign, ` ${named(run)}`);
+        run.row = html("tr", {}, html("td", {}, name), ...run.cells, html("td", {}, cross));
         rows.append(run.row);
       }
 
       const across = density => Math.log(density) / Math.log(LOWEST);
 
       function drawPlots({ method }) {
-        const wide = view.width >= 560;
+        const { wide } = view;
         const [width, height] = wide ? [view.width / 3 - 48, 140] : [view.width - 48, 110];
         plots.fit(view.width, wide ? height + 64 : 3 * (height + 52) + 16);
         curves.replaceChildren();
@@ -264,30 +263,29 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
           });
           const { scale = value => value } = panel;
           const point = (density, value) => [across(density), scale(value)];
-          const add = (d, style) => curves.append(play.svg("path", { d, style }));
+          const add = (d, style) => curves.append(svg("path", { d, style }));
           const stored = (view.settings.stored || {})[chosen ? chosen.method : method];
           if (stored) {
             const [low, high] = stored[key].map(values => values.map((value, i) => point(stored.density[i], value)));
-            add(axes.path([...low, ...high.reverse()]), `fill: ${play.color("absent")}; opacity: 0.4`);
+            add(axes.path([...low, ...high.reverse()]), `${fill("absent")}; opacity: 0.4`);
           }
           if (found) {
             const line = axes.path(panel.y.map(y => [across(found.density), y]));
-            add(line, `stroke: ${play.color("ink")}; stroke-dasharray: 4 3`);
+            add(line, `${play.stroke("ink")}; stroke-dasharray: 4 3`);
           }
           for (const run of runs.filter(({ levels }) => levels.length)) {
             const points = run.levels.map(level => point(level.density, panel.of(level)));
-            const color = play.color(run.method);
-            add(axes.path(points), `fill: none; stroke: ${color}; stroke-width: ${run === chosen ? 2.5 : 1.2}`);
-            add(points.map(([x, y]) => `M${axes.x(x)} ${axes.y(y)}${run.mark}`).join(""), `fill: ${color}`);
+            curves.append(play.path(run.method, run === chosen ? 2.5 : 1.2, { d: axes.path(points) }));
+            add(points.map(([x, y]) => `M${axes.x(x)} ${axes.y(y)}${run.mark}`).join(""), fill(run.method));
           }
         });
         const words = `Accuracy, components and dense tree kept, against density: ${count(runs.length, "run")}`;
-        play.update(plots, { "aria-label": words });
+        update(plots, { "aria-label": words });
       }
 
       function drawTable() {
         const found = shown();
-        table.style.display = runs.length ? "" : "none";
+        show(table, runs.length);
         caption.textContent = found ? `Near a density of ${found.density.toFixed(2)}:` : "";
         for (const run of runs.filter(({ levels }) => found && levels.length)) {
           const level = run.levels[nearest(run, found.density, run.levels.length)];
@@ -299,35 +297,34 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       function drawLayers() {
         const found = shown();
         layers.replaceChildren();
-        look.style.display = found ? "" : "none";
+        show(look, found);
         if (!found) return layers.fit(view.width, 0);
         slider.max = chosen.levels.length - 1;
         const sizes = [64, chosen.hidden, 10];
-        const wide = view.width >= 560;
+        const { wide } = view;
         const side = Math.min(6, (view.width - 24) / (wide ? sizes[0] + sizes[1] : sizes[0]));
         let [left, top, bottom] = [0, 24, 0];
         found.layers.forEach(({ kept, components, weights, mask }, k) => {
           const [m, n] = [sizes[k + 1], sizes[k]];
-          const { rows, cols } = play.forest(weights, m, n, mask);
-          const tree = new Set(Array.from(rows, (row, e) => row * n + cols[e]));
+          const tree = new Set(play.forest(weights, m, n, mask).edges);
           const place = edge => `M${left + (edge % n) * side} ${top + Math.floor(edge / n) * side}`;
-          const fill = (name, here) => play.svg("path", {
-            style: `fill: ${play.color(name)}`,
+          const cells = (ink, here) => svg("path", {
+            style: fill(ink),
             d: Array.from(mask, (_, edge) => (here(edge) ? `${place(edge)}h${side}v${side}h-${side}z` : "")).join(""),
           });
           const text = `${k ? "output" : "first layer"}: ${count(kept, "weight")}, ${count(components, "component")}`;
           layers.append(
-            play.svg("text", { x: left, y: top - 8, text }),
-            fill("pruned", edge => !mask[edge]),
-            fill("kept", edge => mask[edge] && !tree.has(edge)),
-            fill("tree", edge => tree.has(edge)),
+            play.label(text, left, top - 8),
+            cells("pruned", edge => !mask[edge]),
+            cells("kept", edge => mask[edge] && !tree.has(edge)),
+            cells("tree", edge => tree.has(edge)),
           );
           bottom = Math.max(bottom, top + m * side);
           if (wide) left += n * side + 24;
           else top += m * side + 30;
         });
         layers.fit(view.width, bottom + 4);
-        play.update(layers, { "aria-label": `Level ${found.level}: which weights are pruned, kept, and in the tree.` });
+        update(layers, { "aria-label": `Level ${found.level}: which weights are pruned, kept, and in the tree.` });
       }
 
       label();

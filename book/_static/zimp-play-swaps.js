@@ -5,15 +5,12 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
 (function (play) {
   "use strict";
+  const { svg, html, update, fill, stroke, label, path, count } = play;
 
   const ASIDE = 20; // pixels that neurons outside the largest component stand apart
   const SMALL = 150; // weights of a layer whose edges are drawn one by one, as wide as they are heavy
   const STRIP = 64; // weights of a layer that are also shown in a row
   const END = 1.12; // where a bar without an end leaves the picture: distances end at 1
-
-  const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
-  const line = (tag, colour, attributes) =>
-    play.svg(tag, { style: `stroke: ${play.color(colour)}`, fill: "none", "stroke-width": 1.5, ...attributes });
 
   play.register("swaps", {
     title: "Swap by swap",
@@ -21,13 +18,12 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
     build(view) {
       const { weights, m, n, mask: exists } = view.settings;
-      const ends = edge => [Math.floor(edge / n), edge % n]; // its output and its input
-      const vertices = edge => [Math.floor(edge / n), m + (edge % n)]; // as play.pieces numbers them
-      const edges = weights.map((_, edge) => edge).filter(edge => !exists || exists[edge]);
+      const ends = edge => play.ends(edge, m, n);
+      const edges = play.edgesOf(m, n, exists);
       const size = edge => Math.abs(weights[edge]);
       const order = Array.from(play.heaviestFirst(Float64Array.from(edges, size)), k => edges[k]);
       const forest = play.forest(weights, m, n, exists);
-      const tree = Array.from(forest.rows, (row, k) => row * n + forest.cols[k]);
+      const tree = [...forest.edges];
       const treeMask = play.topologicalMask(weights, m, n, tree.length, exists);
       const deaths = play.deaths(weights, m, n, exists);
       const few = order.length <= SMALL;
@@ -78,33 +74,33 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       }
       const go = by => () => {
         const { now, swaps } = at(view.state);
-        const step = Math.min(Math.max(now + by, 0), 2 * swaps);
+        const step = play.clamp(now + by, 0, 2 * swaps);
         if (step !== now) view.set({ step });
         else view.say(by > 0 ? "No further swap is needed." : "No swap is made yet.");
       };
-      const slider = view.slider({
+      view.slider({
         key: "k", label: "Weights kept", min: least, max: order.length, format: k => `${k} of ${order.length}`,
+        changes: { step: 0 },
       });
-      slider.addEventListener("input", () => view.set({ step: 0 }));
       view.button({ label: "Back", press: go(-1) });
       view.button({ label: "Next", press: go(1) });
 
-      const counts = play.html("p", { class: "zimp-live-counts" });
+      const counts = html("p", { class: "zimp-live-counts" });
       view.stage.append(counts);
       const drawing = view.canvas("The layer as a graph, its barcode, and its weights from heavy to light");
-      const [picture, bars, strip] = ["g", "g", "g"].map(tag => play.svg(tag));
+      const [picture, bars, strip] = ["g", "g", "g"].map(tag => svg(tag));
       drawing.append(picture, bars, strip);
       view.stage.append(legend());
 
       let place = {}; // where everything is, at a width
       let graph = null;
-      const halo = line("path", "budget", { "stroke-width": 12, opacity: 0.4 }); // what to look at
-      const others = line("path", "kept", { "stroke-width": 0.7 }); // of many weights those outside the tree, in one
+      const halo = path("budget", 12, { opacity: 0.4 }); // what to look at
+      const others = path("kept", 0.7); // of many weights those outside the tree, in one
       let stop = () => {};
       let aside = new Float64Array(m + n);
 
       function layOut() {
-        const wide = view.width >= 560;
+        const { wide } = view;
         const width = wide ? view.width / 2 : view.width;
         const height = few ? Math.max(200, 32 * Math.max(m, n)) : 8 * Math.max(m, n) + 24;
         const top = wide ? 14 : height + 14;
@@ -114,18 +110,17 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         drawing.fit(view.width, place.strip + (order.length <= STRIP ? 52 : 0));
         picture.replaceChildren();
         const room = few ? 60 : 16; // for names, and for neurons that stand apart
-        const box = { m, n, left: room, top: 14, width: width - 2 * room, height: height - 28, names: few };
+        const box = { left: room, top: 14, width: width - 2 * room, height: height - 28 };
         picture.append(halo, others);
-        graph = play.graph(picture, box);
-        if (!few) for (const { circle } of [...graph.inputs, ...graph.outputs]) play.update(circle, { r: 3 });
+        graph = play.graph(picture, { m, n, ...box, names: few, r: few ? 6 : 3 });
         aside.fill(0);
       }
 
       // The cycle among some edges: what is left when edges with a loose end are taken away, again and again.
       function cycleOf(edges) {
         const degrees = new Int32Array(m + n);
-        for (const vertex of edges.flatMap(vertices)) degrees[vertex] += 1;
-        const tied = edges.filter(edge => vertices(edge).every(vertex => degrees[vertex] > 1));
+        for (const vertex of edges.flatMap(ends)) degrees[vertex] += 1;
+        const tied = edges.filter(edge => ends(edge).every(vertex => degrees[vertex] > 1));
         return tied.length < edges.length ? cycleOf(tied) : tied;
       }
 
@@ -133,9 +128,9 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       function drawGraph({ mask, entered, left }) {
         for (const edge of few ? order : [...tree, ...swapped.leave]) {
           const heavy = few ? 1 + (4 * size(edge)) / (size(order[0]) || 1) : 1;
-          const stroke = treeMask[edge] ? "tree" : edge === left ? "magnitude" : mask[edge] ? "kept" : null;
+          const ink = treeMask[edge] ? "tree" : edge === left ? "magnitude" : mask[edge] ? "kept" : null;
           const [width, dashed] = mask[edge] ? [heavy, false] : [1.5, true];
-          const drawn = graph.edge(...ends(edge), { stroke, width, dashed, ahead: stroke !== "kept" });
+          const drawn = graph.edge(edge, { ink, width, dashed, ahead: ink !== "kept" });
           if (drawn) drawn.dataset.edge = edge;
         }
         const { labels, sizes } = play.pieces(m, n, mask);
@@ -143,22 +138,22 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         const before = mask.slice();
         before[entered] = 0; // if one has
         const old = play.pieces(m, n, before);
-        const [one, other] = vertices(entered).map(vertex => old.labels[vertex]);
+        const [one, other] = ends(entered).map(vertex => old.labels[vertex]);
         const joined = old.sizes[one] < old.sizes[other] ? one : other;
         const lit = left === undefined ? [entered] : cycleOf([...tree, left]);
         const rest = few ? [] : order.filter(edge => mask[edge] && !treeMask[edge]);
 
         const spot = ({ x, y }) => `${play.round(x)} ${play.round(y)}`;
-        const way = ([row, col]) => (col >= 0 ? `M${spot(graph.inputs[col])}L${spot(graph.outputs[row])}` : "");
+        const way = edge => (edge === undefined ? "" : `M${graph.endsOf(edge).map(spot).join("L")}`);
         const from = aside;
         const move = t => {
           aside = from.map((start, vertex) => start + t * ((few && labels[vertex] !== main ? ASIDE : 0) - start));
           labels.forEach((label, vertex) => {
-            const fill = old.labels[vertex] === joined ? "budget" : label === main ? "ink" : "paper";
-            graph.neuron(...(vertex < m ? ["y", vertex] : ["x", vertex - m]), { aside: aside[vertex], fill });
+            const ink = old.labels[vertex] === joined ? "budget" : label === main ? "ink" : "paper";
+            graph.neuron(vertex, { aside: aside[vertex], ink });
           });
-          play.update(halo, { d: lit.map(ends).map(way).join("") });
-          play.update(others, { d: rest.map(ends).map(way).join("") });
+          update(halo, { d: lit.map(way).join("") });
+          update(others, { d: rest.map(way).join("") });
         };
         stop();
         if (few) stop = view.animate(move, 250);
@@ -184,8 +179,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
           ways.ink += `M${end} ${middle - half}${own ? `v${2 * half}` : `l6 ${half}l-6 ${half}`}`;
         }
         const widths = { budget: thick + 5, tree: thick, bound: thick, ink: 1.5 };
-        const drawn = ([colour, d]) => line("path", colour, { d, "stroke-width": widths[colour] });
-        bars.replaceChildren(...Object.entries(ways).map(drawn));
+        bars.replaceChildren(...Object.entries(ways).map(([ink, d]) => path(ink, widths[ink], { d })));
         bars.firstChild.style.opacity = 0.4;
       }
 
@@ -194,17 +188,15 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         strip.replaceChildren();
         if (order.length > STRIP) return;
         const [y, width] = [place.strip + 20, (place.width - 8) / Math.max(1, order.length)];
-        strip.append(play.svg("text", { x: 4, y: y - 8, text: "all weights from heavy to light; filled: kept" }));
+        strip.append(label("all weights from heavy to light; filled: kept", 4, y - 8));
         order.forEach((edge, position) => {
-          const colour = treeMask[edge] ? "tree" : mask[edge] ? "kept" : "absent";
-          const x = 5 + position * width;
+          const ink = treeMask[edge] ? "tree" : mask[edge] ? "kept" : "absent";
           const lit = edge === entered || edge === left;
-          const box = { x, y, width: width - 2, height: 16, "stroke-width": lit ? 3 : 1.5 };
-          const cell = line("rect", lit ? "budget" : colour, box);
-          cell.style.fill = play.color(mask[edge] ? colour : "paper");
-          strip.append(cell);
+          const box = { x: 5 + position * width, y, width: width - 2, height: 16, "stroke-width": lit ? 3 : 1.5 };
+          const style = `${stroke(lit ? "budget" : ink)}; ${fill(mask[edge] ? ink : "paper")}`;
+          strip.append(svg("rect", { ...box, style }));
         });
-        strip.append(line("path", "ink", { d: `M${4 + k * width} ${y - 5}v26`, "stroke-width": 2 }));
+        strip.append(path("ink", 2, { d: `M${4 + k * width} ${y - 5}v26` }));
       }
 
       return function draw(state) {
@@ -222,12 +214,12 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
   });
 
   function legend() {
-    const entry = (colour, dashes, words) => {
-      const drawn = line("path", colour, { d: "M0 6h22", "stroke-width": 2.5, "stroke-dasharray": dashes });
-      const swatch = play.svg("svg", { width: 22, height: 12, "aria-hidden": "true" }, drawn);
-      return play.html("span", { style: "display: inline-block; margin-right: 1rem" }, swatch, ` ${words}`);
+    const entry = (ink, dashes, words) => {
+      const drawn = path(ink, 2.5, { d: "M0 6h22", "stroke-dasharray": dashes });
+      const swatch = svg("svg", { width: 22, height: 12, "aria-hidden": "true" }, drawn);
+      return html("span", { style: "display: inline-block; margin-right: 1rem" }, swatch, ` ${words}`);
     };
-    return play.html(
+    return html(
       "p", { style: "font-size: 0.85rem; margin-bottom: 0.4rem" }, entry("tree", null, "tree edge"),
       entry("tree", "2 4", "missing tree edge"), entry("kept", null, "other weight"),
       entry("magnitude", "2 4", "weight that has just left"),

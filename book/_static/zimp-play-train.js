@@ -240,8 +240,8 @@ zimpPlay.parts.train = function (play) {
     let masks = ofLayers(sizes, (m, n) => new Uint8Array(m * n).fill(1));
     let [early, forests, dense] = [null, null, null]; // the network to rewind to; the trees of this level, of level 0
     const share = (trees, m, n, k) => {
-      const { rows, cols } = trees[k];
-      return rows.length ? sum(rows.map((row, e) => masks[k][row * n + cols[e]])) / rows.length : 1;
+      const { edges } = trees[k];
+      return edges.length ? sum(edges.map(edge => masks[k][edge])) / edges.length : 1;
     };
     for (let level = 0; level < budgets.length; level += 1) {
       if (level) {

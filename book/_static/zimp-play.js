@@ -9,6 +9,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 zimpPlay.parts.core = function (play) {
   const PASTED = 4096; // numbers in a matrix at most: 64 x 64, which every view redraws within a frame
   const CHARACTERS = 200000; // what that many numbers need, with room to spare
+  const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i;
 
   // Checks: an error says the value, the rule and the likely mistake.
 
@@ -44,6 +45,11 @@ zimpPlay.parts.core = function (play) {
   };
 
   // The forest
+
+  const range = (from, to) => Array.from({ length: to - from }, (_, k) => from + k);
+
+  // The output and the input of an edge, as `pieces` numbers them.
+  const ends = (edge, m, n) => [Math.floor(edge / n), m + (edge % n)];
 
   // The edges of a mask, ascending.
   const edgesOf = (m, n, mask) => {
@@ -124,6 +130,7 @@ zimpPlay.parts.core = function (play) {
     const { edges, magnitudes } = layerEdges(weights, m, n, mask);
     const taken = kruskal(edges, heaviestFirst(magnitudes), m, n);
     return {
+      edges: Int32Array.from(taken, k => edges[k]),
       rows: Int32Array.from(taken, k => Math.floor(edges[k] / n)),
       cols: Int32Array.from(taken, k => edges[k] % n),
       values: Float64Array.from(taken, k => magnitudes[k]),
@@ -151,7 +158,7 @@ zimpPlay.parts.core = function (play) {
   // first vertex in them.
   const pieces = (m, n, mask) => {
     const { find, join } = disjoint(m + n);
-    for (const edge of edgesOf(m, n, mask)) join(Math.floor(edge / n), m + (edge % n));
+    for (const edge of edgesOf(m, n, mask)) join(...ends(edge, m, n));
     const numbers = new Map();
     const labels = new Int32Array(m + n);
     for (let vertex = 0; vertex < m + n; vertex += 1) {
@@ -370,7 +377,7 @@ zimpPlay.parts.core = function (play) {
   const toNumber = (cell, row) => {
     const [word, where] = [cell.trim(), `in row ${row + 1}`];
     if (!word) throw new Error(`a cell ${where} is empty; write 0 for a weight of zero`);
-    const number = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(word) ? Number(word) : undefined;
+    const number = NUMBER.test(word) ? Number(word) : undefined;
     if (Number.isFinite(number)) return number;
     if (number !== undefined || /^[-+]?(nan|inf(inity)?)$/i.test(word)) {
       throw new Error(`${shortened(word)} ${where} is not finite; all weights must be. Did the training diverge?`);
@@ -387,7 +394,7 @@ zimpPlay.parts.core = function (play) {
   Object.assign(play, {
     forest, deaths, bettiCurve, pieces, magnitudeMask, topologicalMask, randomMask, criticalCompression, retentionBound,
     connectivityDensity, random, parseMatrix,
-    heaviestFirst, kruskal, checkFinite, // the steps of a forest
+    range, ends, edgesOf, heaviestFirst, kruskal, checkFinite, NUMBER, // the steps of these
   });
 };
 zimpPlay.parts.core(zimpPlay);
