@@ -1,7 +1,5 @@
-// A network in a file of the reader's, as in zimp.reports.checkpoints: what its tensors are called and how large they
-// are, and then one tensor at a time. Only slices of the file are read, so it may be larger than memory, and nothing of
-// it is run or leaves the browser.
-var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
+// A network in a file of the reader's, as in zimp.reports.checkpoints: its tensors' names and sizes, then one tensor at
+// a time. Only slices are read, so the file may be larger than memory; nothing of it is run or leaves the browser.
 
 zimpPlay.parts.checkpoint = function (play) {
   const LONGEST = 100e6; // bytes of a header: more than any has, and what the safetensors library refuses
@@ -134,28 +132,24 @@ zimpPlay.parts.checkpoint = function (play) {
 
   const readTensor = (file, tensor) => readRows(file, tensor, 0, sidesOf(tensor)[0]);
 
-  // What zimp.report says of a layer, from two passes over its rows: the tree; of each of its edges the rank, which is
-  // how many weights come no later in the order, so that magnitude pruning keeps the edge if it keeps so many; the safe
-  // density; and, since files have zeros where weights were pruned, the components of what is not zero. Yields the
-  // share that is done.
+  // What zimp.report says of a layer, from two passes over its rows: the tree; the rank of each of its edges, so that
+  // magnitude pruning keeps the edge if it keeps so many weights; the safe density; and, since files have zeros where
+  // weights were pruned, the components of what is not zero. Yields the share that is done.
   play.jobs.layer = async function* ({ file, tensor }) {
     const [m, n] = sidesOf(tensor);
     if (tensor.shape.length < 2 || m * n === 0) {
       const shape = `shape (${tensor.shape.join(", ")})`;
       throw new Error(`${tensor.name} has ${shape}; a layer is a non-empty matrix (outputs, inputs)`);
     }
-    const height = Math.max(1, Math.floor(BLOCK / n));
     let tree = { edges: [], magnitudes: [] }; // of the rows so far, from heavy to light
-    for (let first = 0; first < m; first += height) {
-      const weights = await readRows(file, tensor, first, Math.min(m, first + height));
+    for await (const { weights, first, share } of blocks(file, tensor)) {
       tree = grown(tree, weights, first, m, n);
-      yield Math.min(m, first + height) / (2 * m);
+      yield share / 2;
     }
     const { edges, magnitudes } = tree;
     const ranks = new Float64Array(edges.length); // first, how many weights come between an edge and the one before it
     let kept = 0;
-    for (let first = 0; first < m; first += height) {
-      const weights = await readRows(file, tensor, first, Math.min(m, first + height));
+    for await (const { weights, first, share } of blocks(file, tensor)) {
       for (let k = 0; k < weights.length; k += 1) {
         const magnitude = Math.abs(weights[k]);
         if (magnitude > 0) kept += 1;
@@ -164,20 +158,22 @@ zimpPlay.parts.checkpoint = function (play) {
           if (next < edges.length) ranks[next] += 1;
         }
       }
-      yield 0.5 + Math.min(m, first + height) / (2 * m);
+      yield 0.5 + share / 2;
     }
     for (let k = 1; k < edges.length; k += 1) ranks[k] += ranks[k - 1];
-    return {
-      m,
-      n,
-      rows: Int32Array.from(edges, edge => Math.floor(edge / n)),
-      cols: Int32Array.from(edges, edge => edge % n),
-      values: Float64Array.from(magnitudes),
-      ranks,
-      safeDensity: ranks[edges.length - 1] / (m * n),
-      kept,
-      components: m + n - magnitudes.filter(Boolean).length,
-    };
+    const components = m + n - magnitudes.filter(Boolean).length;
+    const safeDensity = ranks[edges.length - 1] / (m * n);
+    return { ...play.treeOf(edges, magnitudes, m, n), m, n, ranks, safeDensity, kept, components };
+  };
+
+  // The rows of a layer, so many at a time, and the share of the layer that is read with them.
+  const blocks = async function* (file, tensor) {
+    const [m, n] = sidesOf(tensor);
+    const height = Math.max(1, Math.floor(BLOCK / n));
+    for (let first = 0; first < m; first += height) {
+      const last = Math.min(m, first + height);
+      yield { weights: await readRows(file, tensor, first, last), first, share: last / m };
+    }
   };
 
   // How many edges of the tree come before a weight in the order: a binary search.
@@ -193,8 +189,8 @@ zimpPlay.parts.checkpoint = function (play) {
   };
 
   // The tree once more rows are there. An edge of theirs that is not the heaviest of its row closes a cycle with that
-  // one and the path in the tree between their inputs. If it is no heavier than any edge of such paths, it comes last
-  // in the cycle, and so it is not in the tree: after the first rows this leaves few edges to sort.
+  // one and the path in the tree between their inputs. If no edge of such paths is lighter, it comes last in the cycle
+  // and is not in the tree: after the first rows few edges are left to sort.
   const grown = (tree, weights, first, m, n) => {
     const path = lightestBetweenInputs(tree, n);
     const order = Array.from(tree.edges.keys()).sort((one, other) => tree.edges[one] - tree.edges[other]);
@@ -228,6 +224,6 @@ zimpPlay.parts.checkpoint = function (play) {
     return inner.length ? inner[inner.length - 1] : Infinity;
   };
 
-  Object.assign(play, { readHeader, readTensor });
+  Object.assign(play, { product, readHeader, readTensor });
 };
 zimpPlay.parts.checkpoint(zimpPlay);

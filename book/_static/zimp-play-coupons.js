@@ -1,10 +1,8 @@
 // Coupons, and an adversary: how much of its tree magnitude pruning leaves to a layer, typically and at worst.
 //
-// Coupons: the edges of a random layer rain from heavy to light until it is connected; a histogram of how many that
-// takes fills under the formula. Adversary: the reader paints the largest weights into a matrix, so that they hold as
-// few tree edges as possible, and the square-root law says how few that can be.
-
-var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
+// Coupons: the edges of a random layer rain from heavy to light until it is connected; a histogram of how many it takes
+// fills under the formula. Adversary: the reader paints the largest weights, so that they hold as few tree edges as
+// possible; the square-root law says how few that can be.
 
 (function (play) {
   "use strict";
@@ -42,7 +40,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     let graph, axes, bins, step, seen; // seen: the edges that were drawn
     let shown = 0; // layers in the histogram, while it fills
     let pour = false; // whether the edges fall one after the other
-    let stop = () => {};
+
     const layer = index => (made.layers[index] ??= rain(made.m, made.n, made.seed * LAYERS + index));
     const current = ({ layers }) => layer(Math.max(0, layers - 1));
 
@@ -147,7 +145,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const { part, m, n, seed, layers, k } = state;
       show(drawing, part === "coupons");
       if (part !== "coupons") return;
-      stop();
+      view.rest();
       const key = [m, n, seed].join();
       const begun = made.key;
       if (begun !== key) made = { key, m, n, seed, layers: [] };
@@ -162,9 +160,9 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const collect = () => {
         view.say(sentence(state, now));
         const added = layers - from;
-        if (added) stop = view.animate(t => stack(from + Math.round(t * added)), 6 * added);
+        if (added) view.animate(t => stack(from + Math.round(t * added)), 6 * added);
       };
-      if (pour) stop = view.animate(t => wet(state, now, Math.round(t * until)), 30 * until, collect);
+      if (pour) view.animate(t => wet(state, now, Math.round(t * until)), 30 * until, collect);
       else {
         wet(state, now, until);
         collect();
@@ -182,7 +180,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
   function adversary(view, when) {
     const [matrix, plot] = [view.canvas(""), view.canvas("")];
-    const both = play.html("div", { style: "display: flex; flex-wrap: wrap; gap: 1rem" }, matrix, plot);
+    const both = play.html("div", { class: "zimp-live-beside" }, matrix, plot);
     view.stage.append(both);
     const [grid, ring, marks] = ["g", "rect", "g"].map(tag => svg(tag));
     matrix.append(grid, ring);
@@ -316,24 +314,17 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     };
   }
 
-  const LIST = play.numbers(0, 143, 144);
-  const CELLS = {
-    ...LIST,
-    parse: text => (/^[\d ]*$/.test(text) ? LIST.parse(text) : undefined),
-    rule: "cells of the matrix, counted row by row from 0",
-  };
-
   play.register("coupons", {
     title: "Coupons, and an adversary",
-    state: {
+    state: () => ({
       part: { value: "coupons", read: play.oneOf(["coupons", "adversary"]) },
       m: { value: 12, read: play.whole(4, LARGEST.coupons) },
       n: { value: 20, read: play.whole(4, LARGEST.coupons) },
       seed: { value: 0, read: play.whole(0, 9999) },
       layers: { value: 0, read: play.whole(0, LAYERS) }, // in the histogram; the last of them is shown
       k: { value: 0, read: play.whole(0, ALL) }, // edges of it that have fallen; all that it needs are the end
-      cells: { value: [], read: CELLS }, // painted in the matrix
-    },
+      cells: { value: [], read: play.numbers(0, 143, 144, play.whole) }, // painted in the matrix, row by row from 0
+    }),
 
     build(view) {
       view.choice({ key: "part", label: "part", options: { coupons: "Coupons", adversary: "Adversary" } });

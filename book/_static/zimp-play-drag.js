@@ -1,8 +1,6 @@
 // Drag a weight: graph, maximum spanning forest, barcode and Betti curve of a layer while one weight changes. An edge
 // outside the forest changes nothing until it passes the lightest edge of its cycle; then it takes one bar along.
 
-var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
-
 (function (play) {
   "use strict";
   const { svg, html, update, color, label, round, exists, edgeName, shown } = play;
@@ -11,7 +9,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
   const NONE = -1;
   const BARS = 104; // pixels, the height of the barcode
 
-  const grow = ({ weights, m, n, mask }) => [...play.forest(weights, m, n, mask).edges];
+  const grow = ({ weights, m, n, mask }) => play.forest(weights, m, n, mask).edges;
 
   // All that is drawn of a layer; distances are 1 - |w| / scale, in the order of the forest's edges.
   function study(layer, scale) {
@@ -76,14 +74,14 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
   }
 
   function build(view) {
-    const { weights = [0.9], mask } = view.settings;
-    play.startLayer(view, { scale: Math.max(0, ...weights.map((w, edge) => (!mask || mask[edge] ? Math.abs(w) : 0))) });
+
     const drawing = view.canvas("A layer, its barcode and its Betti curve");
     update(drawing, { role: "group", style: "touch-action: pan-y" }); // it has parts that can be acted on
     let laid = {}; // what is drawn, until the shape of the layer or the width changes
     let lit = NONE; // the edge under the pointer
     let studied = {};
-    view.before = null; // the layer ahead of the last change: where the bar ended remains to be seen
+    let before = null; // the layer ahead of the last change: where the bar ended remains to be seen
+    view.clear = () => (before = null);
 
     function current() {
       const layer = play.layerOf(view);
@@ -95,12 +93,12 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     // What a reader can do to an edge.
     function select(edge) {
       if (edge === undefined || edge === NONE) return;
-      view.before = null;
+      before = null;
       lit = NONE;
       view.set({ edge }, chosen(current(), edge));
     }
     function change(edge, value, from) {
-      view.before = from;
+      before = from;
       lit = NONE;
       weight.value = value;
       const w = from.weights.map((old, e) => (e === edge ? value : old));
@@ -136,20 +134,16 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     // Controls: the threshold, an edge by its neurons, a matrix.
     view.slider({ key: "t", label: "threshold t", min: 0, max: 1.05, step: 0.01, format: digits,
       sentence: ({ t }) => film(current(), t) });
-    let stop = null;
     function halt() {
-      if (stop) stop();
-      stop = null;
+      view.rest();
       update(player, { text: "Play" });
     }
     const player = view.button({ label: "Play", press() {
-      if (stop) return halt();
+      if (player.textContent === "Stop") return halt();
       const from = view.state.t || 1.05;
-      const show = part => view.set({ t: round(from * (1 - part), 3) }, film(current(), from * (1 - part)));
-      stop = () => {};
       update(player, { text: "Stop" });
-      const end = view.animate(show, 8000 * from, halt);
-      if (stop) stop = end;
+      const show = t => view.set({ t: round(t, 3) }, film(current(), t));
+      view.animate(part => show(from * (1 - part)), 8000 * from, halt);
     } });
     view.root.addEventListener("input", halt);
 
@@ -186,7 +180,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         try {
           const { weights, m, n } = play.parseMatrix(text);
           const w = Array.from(weights);
-          view.before = null;
+          before = null;
           view.set({ w, m, own: true, scale: Math.max(...w.map(Math.abs)), edge: NONE },
             `A ${m} × ${n} layer. Its tree has ${m + n - 1} of the ${m * n} weights.`);
         } catch (error) {
@@ -203,11 +197,11 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       lit = edge;
       requestAnimationFrame(() => draw());
     }
-    const offset = event => play.offset(drawing, event);
+
     // Pointing lights the edge that `find` gives for a point, a click chooses it.
     const linked = find => ({
-      pointermove: event => light(find(...offset(event))), pointerleave: () => light(),
-      click: event => select(find(...offset(event))),
+      pointermove: event => light(find(...play.offset(drawing, event))), pointerleave: () => light(),
+      click: event => select(find(...play.offset(drawing, event))),
     });
 
     function lay(layer, width) {
@@ -258,10 +252,8 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const { m, n } = layer;
       const [across, down] = [Math.min(40, width / n), Math.min(40, height / m)];
       const gap = across > 9 ? 1 : 0;
-      const squares = layer.weights.map((_, edge) => {
-        const [x, y] = [left + (edge % n) * across, top + Math.floor(edge / n) * down].map(value => round(value));
-        return `M${x} ${y}h${round(across - gap)}v${round(down - gap)}h${round(gap - across)}z`;
-      });
+      const squares = layer.weights.map((_, edge) =>
+        play.square(left + (edge % n) * across, top + Math.floor(edge / n) * down, across - gap, down - gap));
       // One path for each look, since a thousand elements would take longer than a frame: pruned, not in yet, of the
       // tree, and the others, the heavier the darker.
       const looks = ["pruned", "paper", "tree", ...Array(8).fill("kept")];
@@ -314,7 +306,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const marked = forest.indexOf(inside ? edge : other);
       play.bars(laid.bars, distances, never, { x, top: origin, height: BARS, marked });
       const end = x(1 - size(edge));
-      const { before } = view;
+
       const moved = before && inside ? before.forest.find(e => e === edge || !tree.has(e)) : undefined;
       const row = round(origin + BARS - ((marked + 0.5) / (forest.length + never)) * BARS);
       const path = (line, d) => update(laid[line], { d });
@@ -341,13 +333,17 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
   play.register("drag", {
     title: "Drag a weight",
-    state: {
-      ...play.layerState(LARGEST),
-      scale: { value: 0.9, read: play.number(0, 1e300) },
-      t: { value: 0, read: play.number(0, 1.05) },
-      edge: { value: NONE, read: play.whole(NONE, LARGEST - 1) },
+    state(settings) {
+      const { weights = [0.9], mask } = settings;
+      const heaviest = Math.max(0, ...weights.map((w, edge) => (!mask || mask[edge] ? Math.abs(w) : 0)));
+      return {
+        ...play.layerState(LARGEST, settings),
+        scale: { value: heaviest, read: play.number(0, 1e300) },
+        t: { value: 0, read: play.number(0, 1.05) },
+        edge: { value: NONE, read: play.whole(NONE, LARGEST - 1) },
+      };
     },
-    reset: view => (view.before = null),
+
     build,
   });
 })(zimpPlay);

@@ -1,11 +1,9 @@
 // The frame around every live view: its state and address, its controls, what it draws with, and the worker.
 //
-// A view is registered once, `zimpPlay.register("drag", { title, state, build })`, and is shown in each element
-// `<div class="zimp-live" data-zimp-view="drag">`. `state` says what the view can be set to; `build(view)` makes its
-// elements and returns the function that draws a state. Text that comes from a reader, a file or an address is only
-// ever set as text.
+// `zimpPlay.register("drag", { title, state, build })` shows a view in each `<div class="zimp-live"
+// data-zimp-view="drag">`. `state(settings)` says what it can be set to; `build(view)` makes its elements and returns
+// the function that draws a state. What comes from a reader, a file or an address is only ever set as text.
 
-var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
 zimpPlay.data = zimpPlay.data || {};
 
 (function (play) {
@@ -34,14 +32,10 @@ zimpPlay.data = zimpPlay.data || {};
     write: on => (on ? "yes" : "no"),
     rule: "yes or no",
   });
-  const text = longest => ({
-    parse: value => (value.length <= longest ? value : undefined),
-    write: String,
-    rule: `a text of at most ${longest} letters`,
-  });
-  const numbers = (low, high, longest) => ({  // a list, separated by spaces
+
+  const numbers = (low, high, longest, kind = number) => ({ // a list, separated by spaces
     parse(value) {
-      const parts = value === "" ? [] : value.split(" ").map(number(low, high).parse);
+      const parts = value === "" ? [] : value.split(" ").map(kind(low, high).parse);
       return parts.length <= longest && !parts.includes(undefined) ? parts : undefined;
     },
     write: list => list.join(" "),
@@ -74,7 +68,11 @@ zimpPlay.data = zimpPlay.data || {};
     svg("text", { x, y, text, "text-anchor": anchor, ...more });
   const path = (ink, thick, more = {}) =>
     svg("path", { fill: "none", style: stroke(ink), "stroke-width": thick, ...more });
+  const square = (x, y, width, height = width) =>
+    `M${round(x)} ${round(y)}h${round(width)}v${round(height)}h${round(-width)}z`;
   const show = (shown, on) => update(shown, { hidden: !on });
+  const control = (kind, words, ...controls) =>
+    html("label", { class: `zimp-live-${kind}` }, html("span", {}, words), ...controls);
   function offset(drawing, event) { // where the pointer is in a drawing
     const { left, top } = drawing.getBoundingClientRect();
     return [event.clientX - left, event.clientY - top];
@@ -84,17 +82,18 @@ zimpPlay.data = zimpPlay.data || {};
   // Numbers and words.
   const round = (value, digits = 2) => +value.toFixed(digits);
   const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
-  const count = (number, word) => `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
+
   // Neurons are numbered as in play.pieces, outputs first.
   const neuronName = (vertex, m) =>
     (vertex < m ? `y${vertex}` : `x${vertex - m}`).replace(/\d/g, digit => "₀₁₂₃₄₅₆₇₈₉"[digit]);
   const edgeName = ({ m, n }, edge) => play.ends(edge, m, n).reverse().map(end => neuronName(end, m)).join("–");
 
-  // Axes in a box of an SVG: ticks and labels are drawn; what comes back turns numbers into pixels. Drawn anew, the old
-  // ones are replaced.
+  const named = options => (Array.isArray(options) ? options.map(value => [value, value]) : Object.entries(options));
+
+  // Axes in a box of an SVG, in place of older ones. What comes back turns numbers into pixels.
   function axes(parent, given) {
-    const { left, top, width, height, x, y, xlabel = "", ylabel = "", xticks, yticks, format = String } = given;
-    const { xformat = format, yformat = format } = given;
+    const { left, top, width, height, x = [0, 1], y = [0, 1], xlabel = "", ylabel = "" } = given;
+    const { xticks = ticks(...x), yticks = ticks(...y), format = String, xformat = format, yformat = format } = given;
     let group = parent.querySelector(":scope > .zimp-axes");
     if (group) group.replaceChildren();
     else parent.prepend((group = svg("g", { class: "zimp-axes", "aria-hidden": "true" })));
@@ -104,11 +103,11 @@ zimpPlay.data = zimpPlay.data || {};
     const write = (...words) => group.append(label(...words));
     line(left, top, left, top + height);
     line(left, top + height, left + width, top + height);
-    for (const tick of xticks || ticks(...x)) {
+    for (const tick of xticks) {
       line(across(tick), top + height, across(tick), top + height + 4);
       write(xformat(tick), across(tick), top + height + 17, "middle");
     }
-    for (const tick of yticks || ticks(...y)) {
+    for (const tick of yticks) {
       line(left - 4, up(tick), left, up(tick));
       write(yformat(tick), left - 7, up(tick) + 4, "end");
     }
@@ -171,8 +170,8 @@ zimpPlay.data = zimpPlay.data || {};
     };
   }
 
-  // Work. A job is a generator: what it yields is its progress, what it returns its result. It runs in a worker made
-  // from the text of the parts, so that a page from disk has one too; where none may be made, in slices on the page.
+  // A job is a generator: it yields its progress and returns its result. It runs in a worker made from the text of the
+  // parts, so that a page from disk has one too; where none may be made, in slices on the page.
   function drive(play, post) {
     let job, paused, stepping;
     async function go() {
@@ -235,11 +234,11 @@ zimpPlay.data = zimpPlay.data || {};
   // One shown view.
   class View {
     constructor(root, name, definition) {
-      Object.assign(this, { root, name, definition, data: play.data });
+      Object.assign(this, { root, name, work, data: play.data });
       this.settings = JSON.parse(root.dataset.settings || "{}");
-      this.start = Object.fromEntries(Object.entries(definition.state).map(([key, { value }]) => [key, value]));
-      Object.assign(this.start, this.settings.state);
-      this.state = { ...this.start };
+      this.parts = definition.state(this.settings);
+      this.start = Object.fromEntries(Object.entries(this.parts).map(([key, { value }]) => [key, value]));
+      this.state = Object.assign(this.start, this.settings.state);
       this.reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
       this.stage = html("div", { class: "zimp-live-stage" });
       this.controls = html("div", { class: "zimp-live-controls" });
@@ -261,11 +260,11 @@ zimpPlay.data = zimpPlay.data || {};
       this.width = this.stage.clientWidth || 640;
       this.show = definition.build(this);
       this.read(false);
-      this.refresh({ ...this.state });
+      this.refresh(this.state);
       new ResizeObserver(() => {
         if (this.stage.clientWidth === this.width || !this.stage.clientWidth) return;
         this.width = this.stage.clientWidth;
-        this.refresh({ ...this.state });
+        this.refresh(this.state);
       }).observe(this.stage);
     }
 
@@ -296,7 +295,7 @@ zimpPlay.data = zimpPlay.data || {};
 
     problem(changes) {
       for (const [key, value] of Object.entries(changes)) {
-        const { read } = this.definition.state[key];
+        const { read } = this.parts[key];
         if (read.parse(read.write(value)) === undefined) return `${key} is ${value}; it must be ${read.rule}.`;
       }
       return null;
@@ -317,13 +316,13 @@ zimpPlay.data = zimpPlay.data || {};
     }
 
     reset() {
-      if (this.definition.reset) this.definition.reset(this);
+      if (this.clear) this.clear(); // what a view has besides its state
       this.set(this.start, "Everything is as at the start.");
     }
 
     // The state as the end of an address, such as #hero?k=13&rule=tree; what is as at the start is left out.
     address() {
-      const parts = Object.entries(this.definition.state)
+      const parts = Object.entries(this.parts)
         .map(([key, { read }]) => [key, read.write(this.state[key]), read.write(this.start[key])])
         .filter(([, now, start]) => now !== start)
         .map(([key, now]) => `${key}=${encodeURIComponent(now).replace(/%20/g, "+")}`);
@@ -336,16 +335,13 @@ zimpPlay.data = zimpPlay.data || {};
       if (name !== this.name) return;
       const read = {};
       for (const [key, given] of new URLSearchParams(rest.join("?"))) {
-        const known = Object.hasOwn(this.definition.state, key) && this.definition.state[key].read;
+        const known = Object.hasOwn(this.parts, key) && this.parts[key].read;
         const value = known ? known.parse(given) : undefined;
         if (value === undefined) {
           const shown = given.length > 40 ? `${given.slice(0, 40)}…` : given;
-          this.fail(
-            known
-              ? `The address says ${key}=${shown}; it must be ${known.rule}. Nothing was changed.`
-              : `The address says ${key}, which this view does not have. Was the link cut off? Nothing was changed.`,
-          );
-          return;
+          const missing = `${key}, which this view does not have. Was the link cut off?`;
+          const wrong = known ? `${key}=${shown}; it must be ${known.rule}.` : missing;
+          return this.fail(`The address says ${wrong} Nothing was changed.`);
         }
         read[key] = value;
       }
@@ -366,25 +362,26 @@ zimpPlay.data = zimpPlay.data || {};
       navigator.clipboard.writeText(link).then(() => (this.link.textContent = "Copied."), shown);
     }
 
-    work(job, given, progress) {
-      return work(job, given, progress);
-    }
-
-    // Call frame(t) with t from 0 to 1, and then done(); at once, at the end, for readers who want no motion.
+    // Call frame(t) with t from 0 to 1, and then done(); at once, at the end, for readers who want no motion. It ends
+    // the motion before, as `rest` does.
     animate(frame, milliseconds, done = () => {}) {
-      let request = null;
+      this.rest();
       const begin = performance.now();
       const next = now => {
-        const t = this.reduced ? 1 : Math.min(1, Math.max(0, now - begin) / milliseconds);
+        this.motion = requestAnimationFrame(next);
+        const t = this.reduced ? 1 : clamp((now - begin) / milliseconds, 0, 1);
+        if (t === 1) this.rest();
         frame(t);
-        if (t < 1) request = requestAnimationFrame(next);
-        else done();
+        if (t === 1) done();
       };
       next(begin);
-      return () => cancelAnimationFrame(request);
     }
 
-    // An SVG as wide as the stage; give it its height at each drawing, since that may depend on the width.
+    rest() {
+      cancelAnimationFrame(this.motion);
+    }
+
+    // An SVG, to `fit` at each drawing.
     canvas(label) {
       const drawing = svg("svg", { class: "zimp-live-canvas", role: "img", "aria-label": label });
       this.stage.append(drawing);
@@ -415,14 +412,14 @@ zimpPlay.data = zimpPlay.data || {};
         output.textContent = format(state[key]);
         update(input, { "aria-valuetext": output.textContent });
       });
-      this.add(html("label", { class: "zimp-live-slider" }, html("span", {}, label), input, output), when);
+      this.add(control("slider", label, input, output), when);
       return input;
     }
 
     choice(given) {
       const { key, label, options, when } = given;
       const name = `zimp-${this.name}-${key}-${++made}`;
-      const shown = Object.entries(options).map(([value, words]) => {
+      const shown = named(options).map(([value, words]) => {
         const input = html("input", { type: "radio", name, value, change: () => this.change(given, value) });
         this.bound.push(state => (input.checked = value === String(state[key])));
         return html("label", {}, input, html("span", {}, words));
@@ -433,9 +430,9 @@ zimpPlay.data = zimpPlay.data || {};
     select(given) {
       const { key, label, options, when } = given;
       const input = html("select", { change: () => this.change(given, input.value) });
-      input.append(...Object.entries(options).map(([value, words]) => html("option", { value }, words)));
+      input.append(...named(options).map(([value, words]) => html("option", { value }, words)));
       this.bound.push(state => (input.value = state[key]));
-      this.add(named(label, input), when);
+      this.add(control("field", label, input), when);
     }
 
     switch(given) {
@@ -449,21 +446,18 @@ zimpPlay.data = zimpPlay.data || {};
       return this.add(html("button", { type: "button", click: press }, label), when);
     }
 
-    // A field to type or paste into; what is in it counts when the reader presses Enter or the button.
+    // A field to type or paste into, and a button, or Enter, to take what is in it.
     field({ label, lines = 1, action = "Enter", enter, when }) {
       const input = html(lines > 1 ? "textarea" : "input", { spellcheck: "false", autocomplete: "off" });
       if (lines > 1) input.rows = lines;
       const take = () => enter(input.value);
       if (lines === 1) update(input, { keydown: event => event.key === "Enter" && take() });
       const button = html("button", { type: "button", click: take }, action);
-      const words = html("label", {}, html("span", {}, label), input);
-      this.add(html("div", { class: "zimp-live-field" }, words, button), when);
+      this.add(html("div", { class: "zimp-live-field" }, control("field", label, input), button), when);
       return input;
     }
   }
   let made = 0;  // numbers the groups of radio buttons
-  const named = (words, control) =>
-    html("label", { class: "zimp-live-field", style: "max-width: 100%" }, html("span", {}, words), control);
 
   function address(hash) {
     try {
@@ -478,13 +472,13 @@ zimpPlay.data = zimpPlay.data || {};
     play.views[name] = definition;
     for (const root of document.querySelectorAll(`.zimp-live[data-zimp-view="${name}"]:not([data-state])`)) {
       const view = new View(root, name, definition);
-      if (root.previousElementSibling) root.previousElementSibling.classList.add("zimp-replaced");
+      root.previousElementSibling?.classList.add("zimp-replaced");
       if (onPage() && location.hash.slice(1).split("?")[0] === name) root.scrollIntoView(); // now that it is shown
       window.addEventListener("hashchange", () => view.read());
     }
   }
 
-  Object.assign(play, { whole, number, oneOf, flag, text, numbers });
-  Object.assign(play, { html, svg, update, color, fill, stroke, label, path, show, named, offset, ARROWS });
-  Object.assign(play, { round, clamp, count, neuronName, edgeName, axes, ticks, graph, work, register });
+  Object.assign(play, { whole, number, oneOf, flag, numbers });
+  Object.assign(play, { html, svg, update, color, fill, stroke, label, path, square, show, control, offset, ARROWS });
+  Object.assign(play, { round, clamp, neuronName, edgeName, axes, ticks, graph, register });
 })(zimpPlay);

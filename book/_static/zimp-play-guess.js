@@ -1,8 +1,6 @@
 // Draw it first: the reader draws an accuracy curve, or orders the six methods. Then the stored seeds appear over it,
 // and how far off the guess was is said as a number.
 
-var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
-
 (function (play) {
   "use strict";
 
@@ -45,7 +43,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
   play.register("guess", {
     title: "Draw it first",
-    state: {
+    state: () => ({
       task: { value: "curve", read: play.oneOf(["curve", "order"]) },
       data: { value: Object.keys(sweeps)[0], read: play.oneOf(Object.keys(sweeps)) },
       method: { value: "budget", read: play.oneOf(METHODS) },
@@ -54,7 +52,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       shown: { value: false, read: play.flag() },
       compare: { value: "absolute", read: play.oneOf(Object.keys(names)) },
       left: { value: 0, read: play.whole(0, LEVELS) }, // levels before the last
-    },
+    }),
 
     build(view) {
       const accuracies = (state, method) => sweeps[state.data].accuracy[method]; // of each seed at each level
@@ -69,9 +67,8 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         return densities(state).map((_, level) => (drawn ? state.curve[level] / 100 : dense));
       }
 
-      const same = values => Object.fromEntries(values.map(value => [value, value]));
       view.choice({ key: "task", label: "Guess", options: { curve: "a curve", order: "the order of six" } });
-      view.choice({ key: "data", label: "Data", options: same(Object.keys(sweeps)) });
+      view.choice({ key: "data", label: "Data", options: Object.keys(sweeps) });
       view.select({
         key: "method", label: "Draw", options: labels, changes: { curve: [], shown: false },
         when: ({ task }) => task === "curve",
@@ -92,7 +89,6 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         "aria-label": "Your curve. Left and right choose a level, up and down move the curve there",
       })];
       drawing.append(marks, pen);
-      update(drawing, { role: "group", style: "touch-action: none; cursor: crosshair" });
       let pointAt = () => null; // the level and the accuracy at a pixel
       let active = 0; // the level that keys move
       let last = null; // where the pointer was
@@ -111,22 +107,25 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         ]));
         last = [level, share];
       }
-      drawing.addEventListener("pointerdown", event => {
-        if (paired(view.state)) return; // there the stretched axis would be in the way
-        drawing.setPointerCapture(event.pointerId);
-        draw(event);
+      const lift = () => (last = null);
+      update(drawing, {
+        role: "group", style: "touch-action: none; cursor: crosshair", pointerup: lift, pointercancel: lift,
+        pointerdown(event) {
+          if (paired(view.state)) return; // there the stretched axis would be in the way
+          drawing.setPointerCapture(event.pointerId);
+          draw(event);
+        },
+        pointermove: event => last && draw(event),
       });
-      drawing.addEventListener("pointermove", event => last && draw(event));
-      for (const end of ["pointerup", "pointercancel"]) drawing.addEventListener(end, () => (last = null));
-      pen.addEventListener("keydown", event => {
-        const far = { Home: [-LEVELS, 0], End: [LEVELS, 0], PageUp: [0, -5], PageDown: [0, 5] };
+      const far = { Home: [-LEVELS, 0], End: [LEVELS, 0], PageUp: [0, -5], PageDown: [0, 5] };
+      update(pen, { keydown(event) {
         const step = play.ARROWS[event.key] || far[event.key];
         if (!step) return;
         event.preventDefault();
         const shares = curveOf(view.state);
         const level = clamp(active + step[0], 0, shares.length - 1);
         put([[level, shares[level] - 0.02 * step[1]]]);
-      });
+      } });
 
       function drawCurve(state) {
         const { method, shown } = state;

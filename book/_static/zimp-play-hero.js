@@ -1,7 +1,5 @@
 // Cut it until it breaks: a layer as a graph, fewer and fewer weights, and three rules for which of them stay.
 
-var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
-
 (function (play) {
   "use strict";
   const { count } = play;
@@ -20,11 +18,11 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
   play.register("hero", {
     title: "Cut it until it breaks",
-    state: {
+    state: () => ({
       k: { value: 48, read: play.whole(1, 48) },
       rule: { value: "largest", read: play.oneOf(Object.keys(RULES)) },
       seed: { value: 0, read: play.whole(0, 99999) }, // 0: the layer of the page
-    },
+    }),
 
     build(view) {
       const { m, n } = view.settings;
@@ -35,7 +33,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       drawing.append(picture, marks);
       let graph = null;
       let drawn = null; // the width that it was drawn for
-      let stop = () => {};
+
       let aside = new Float64Array(m + n);
 
       function newLayer(seed) {
@@ -85,8 +83,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       function drift(alone) {
         const from = aside;
         const to = Float64Array.from(alone, lost => (lost ? ASIDE : 0));
-        stop();
-        stop = view.animate(t => {
+        view.animate(t => {
           aside = from.map((start, vertex) => start + t * (to[vertex] - start));
           aside.forEach((distance, vertex) => {
             graph.neuron(vertex, { aside: distance, ink: alone[vertex] ? "paper" : "ink" });

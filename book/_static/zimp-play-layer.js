@@ -1,29 +1,21 @@
 // What the views of one small layer share: its weights in the state, its graph with a label on each edge, its barcode.
 
-var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
-
 (function (play) {
   "use strict";
   const { svg, update, color, stroke, round } = play;
 
   // The weights `w`, row by row, and the number of rows. A layer of the reader's `own` has no mask.
-  const layerState = largest => ({
-    w: { value: [0.9, -0.2, 0.1, 0.5, -0.8, 0.3], read: play.numbers(-1e300, 1e300, largest) },
-    m: { value: 3, read: play.whole(1, largest) },
+  const layerState = (largest, { weights = [0.9, -0.2, 0.1, 0.5, -0.8, 0.3], m = 3 }) => ({
+    w: { value: weights, read: play.numbers(-1e300, 1e300, largest) },
+    m: { value: m, read: play.whole(1, largest) },
     own: { value: false, read: play.flag() },
   });
-  function startLayer(view, more = {}) {
-    const { weights, m, state } = view.settings;
-    Object.assign(view.start, weights && { w: weights, m }, more, state);
-    Object.assign(view.state, view.start);
-    view.good = view.state;
-  }
   // The layer of the state. If it has none, the last one stays.
   function layerOf(view) {
     const { w, m } = view.state;
     if (w.length === 0 || w.length % m) {
       view.fail(`${w.length} weights do not make ${m} rows of the same length. Nothing was changed.`);
-      view.state = view.good;
+      view.state = view.good || view.start;
       return layerOf(view);
     }
     view.good = view.state;
@@ -97,5 +89,5 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     });
   }
 
-  Object.assign(play, { layerState, startLayer, layerOf, exists, shown, labelled, bars });
+  Object.assign(play, { layerState, layerOf, exists, shown, labelled, bars });
 })(zimpPlay);

@@ -1,7 +1,5 @@
 // All masks of a small layer at a glance: which leave it connected, which preserve its H0, and which contain its tree.
 
-var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
-
 (function (play) {
   "use strict";
   const { svg, update, color, count, edgeName, shown } = play;
@@ -13,7 +11,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
   function study(layer) {
     const { weights, m, n } = layer;
     const full = play.forest(weights, m, n, layer.mask);
-    const tree = [...full.edges];
+
     const edges = [...play.edgesOf(m, n, layer.mask)];
     const masks = play.range(0, 2 ** edges.length).map(code => {
       const mask = weights.map((_, edge) => (code >> edges.indexOf(edge)) & +edges.includes(edge));
@@ -21,15 +19,16 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       return {
         bits: mask.join(""), mask, values, components, kept: edges.filter(edge => mask[edge]).length, all: true,
         connected: components === 1, preserving: String(values) === String(full.values),
-        lost: tree.filter(edge => !mask[edge]), get tree() { return this.lost.length === 0; },
+        lost: full.edges.filter(edge => !mask[edge]), get tree() { return this.lost.length === 0; },
       };
     });
     masks.sort((a, b) => b.kept - a.kept || (a.bits < b.bits ? 1 : -1));
-    return { ...layer, full, trees: new Set(tree), edges, masks, known: new Map(masks.map(each => [each.bits, each])) };
+    const known = new Map(masks.map(each => [each.bits, each]));
+    return { ...layer, full, trees: new Set(full.edges), edges, masks, known };
   }
 
   function build(view) {
-    play.startLayer(view);
+
     const drawing = view.canvas("The layer with one mask, its barcode, and all its masks");
     update(drawing, { role: "group" }); // it has parts that can be acted on
     let studied = {};
@@ -171,14 +170,14 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
   play.register("masks", {
     title: "All masks at a glance",
-    state: {
-      ...play.layerState(LARGEST),
+    state: settings => ({
+      ...play.layerState(LARGEST, settings),
       mask: { value: "", read: { // at the start all edges
         parse: text => (/^[01]{0,10}$/.test(text) ? text : undefined), write: String,
         rule: "a 1 for each weight that stays and a 0 for each other, such as 110110",
       } },
       show: { value: "all", read: play.oneOf(Object.keys(FILTERS)) },
-    },
+    }),
     build,
   });
 })(zimpPlay);

@@ -1,9 +1,7 @@
-// Your network: how far each layer can be pruned, from its size alone. Sizes are typed or known, or come from a file of
-// weights, which the browser reads where it is; of a layer of a file the worker finds the tree.
+// Your network: how far each layer can be pruned, from its size alone, which is typed or known, or comes from a file of
+// weights; of a layer of a file the worker finds the tree.
 //
 // A layer is {name, shape, groups}, with the shape as PyTorch has it: outputs first.
-
-var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
 
 zimpPlay.parts.network = function (play) {
   // What play.jobs.layer says of a layer that may be a part of a tensor, have a mask, or lie on its side.
@@ -32,12 +30,12 @@ zimpPlay.parts.network(zimpPlay);
 (function (play) {
   "use strict";
 
-  const { html, svg, color, fill, show, named, clamp, count } = play;
+  const { html, svg, color, fill, show, control, clamp, count, product } = play;
   const { known, rules } = play.data.networks;
   const SHOWN = 8; // rows, until the reader asks for all
   const ROW = 36;
+  const GRAPHS = ["matrix", "channel"];
 
-  const product = sizes => sizes.reduce((a, b) => a * b, 1);
   const whole = value => value.toLocaleString("en");
   const fold = ratio => ratio.toLocaleString("en", { maximumFractionDigits: 1 });
 
@@ -131,7 +129,7 @@ zimpPlay.parts.network(zimpPlay);
 
   play.register("network", {
     title: "Your network",
-    state: {
+    state: () => ({
       of: { value: "sizes", read: play.oneOf(["sizes", "known", "convolution", "file"]) },
       sizes: { value: [784, 300, 100, 10], read: widths },
       known: { value: "ResNet-50", read: play.oneOf(Object.keys(known)) },
@@ -139,10 +137,10 @@ zimpPlay.parts.network(zimpPlay);
       inputs: { value: 64, read: play.whole(1, 512) },
       kernel: { value: 3, read: play.whole(1, 11) },
       depthwise: { value: false, read: play.flag() },
-      graph: { value: "matrix", read: play.oneOf(["matrix", "channel"]) },
+      graph: { value: "matrix", read: play.oneOf(GRAPHS) },
       density: { value: 0.2, read: play.number(0.0001, 1) },
       all: { value: false, read: play.flag() },
-    },
+    }),
 
     build(view) {
       let opened = null; // the file, its layers, and what was measured of them
@@ -160,18 +158,16 @@ zimpPlay.parts.network(zimpPlay);
         },
       });
       view.bound.push(({ sizes }) => (field.value = widths.write(sizes)));
-      const names = Object.fromEntries(Object.keys(known).map(name => [name, name]));
-      view.select({ key: "known", label: "Which", options: names, when: only("known") });
+      view.select({ key: "known", label: "Which", options: Object.keys(known), when: only("known") });
       const choose = html("input", { type: "file", accept: ".safetensors", change: () => open(choose.files[0]) });
       const uploads = "A .safetensors file; your browser reads it here, and nothing is uploaded";
-      view.add(named(uploads, choose), only("file"));
+      view.add(control("field", uploads, choose), only("file"));
       const when = only("convolution");
       view.slider({ key: "outputs", label: "Outputs", min: 1, max: 512, when });
       view.slider({ key: "inputs", label: "Inputs", min: 1, max: 512, when });
       view.slider({ key: "kernel", label: "Kernel side", min: 1, max: 11, when });
       view.switch({ key: "depthwise", label: "Depthwise: one input each", when });
-      const graphs = { matrix: "matrix", channel: "channel" };
-      view.choice({ key: "graph", label: "Graph of a convolution", options: graphs, when: only("known", "file") });
+      view.choice({ key: "graph", label: "Graph of a convolution", options: GRAPHS, when: only("known", "file") });
       view.slider({ // of equal factors
         key: "density", label: "Density", min: 0, max: 400,
         place: density => -100 * Math.log10(density), read: place => +(10 ** (-place / 100)).toPrecision(3),
@@ -180,12 +176,12 @@ zimpPlay.parts.network(zimpPlay);
       const all = view.switch({ key: "all", label: "Show all sizes" });
 
       const drawing = view.canvas("How far each layer can be pruned, the tightest first");
-      const style = "font-size: 0.9rem; overflow-wrap: anywhere";
-      const [told, result] = [html("p", { style }), html("p", { style, "aria-live": "polite" })];
+      const note = { class: "zimp-live-note" };
+      const [told, result] = [html("p", note), html("p", { ...note, "aria-live": "polite" })];
       const layer = html("select", { change: () => view.set({}), style: "max-width: 16rem" });
       const start = html("button", { type: "button", click: () => (work ? stop() : measure()) });
       const progress = html("progress", { "aria-label": "Progress" });
-      const measuring = html("div", { class: "zimp-live-field" }, named("Layer", layer), start, progress);
+      const measuring = html("div", { class: "zimp-live-field" }, control("field", "Layer", layer), start, progress);
       view.stage.append(told, measuring, result);
 
       async function open(file) {
@@ -212,10 +208,12 @@ zimpPlay.parts.network(zimpPlay);
           view.fail(error.message);
         }
       }
-      view.root.addEventListener("dragover", event => event.preventDefault());
-      view.root.addEventListener("drop", event => {
-        event.preventDefault();
-        open(event.dataTransfer.files[0]);
+      play.update(view.root, {
+        dragover: event => event.preventDefault(),
+        drop(event) {
+          event.preventDefault();
+          open(event.dataTransfer.files[0]);
+        },
       });
 
       const chosen = () => opened.layers.find(({ name }) => name === layer.value);
@@ -259,7 +257,7 @@ zimpPlay.parts.network(zimpPlay);
             name: k + 1 === last ? "the output layer" : `layer ${k + 1}`, shape: [size, sizes[k]],
           })),
           known: () => known[state.known].map(([name, shape, groups]) => ({ name, shape, groups, graph })),
-          convolution: () => Object.keys(graphs).map(graph => ({
+          convolution: () => GRAPHS.map(graph => ({
             name: `its ${graph} graph`, shape: [outputs, depthwise ? 1 : inputs, kernel, kernel],
             groups: depthwise ? outputs : 1, graph,
           })),

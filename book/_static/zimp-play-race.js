@@ -1,9 +1,7 @@
 // The race: Kruskal, Prim and Borůvka find the tree of one small layer, side by side, one line of code at a time.
 //
-// Each algorithm is run once, to its end, and leaves a trace: for each line that ran, what was looked at, what had been
-// taken, and how often two weights had been compared. The view only shows a place in the three traces.
-
-var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
+// Each algorithm is run once and leaves a trace: for each line that ran, what was looked at, what had been taken, and
+// how often two weights had been compared. The view shows a place in the three traces.
 
 (function (play) {
   "use strict";
@@ -125,11 +123,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
   const short = value => String(+value.toPrecision(3));
 
   function build(view) {
-    const { m = 4, n = 5, state: given = {} } = view.settings;
-    // Which neurons there are depends on the layer. Outputs come first, as in zimp; Prim starts at the first input.
-    const start = { value: m, read: play.whole(0, m + n - 1) };
-    view.definition = { ...view.definition, state: { ...view.definition.state, start } };
-    view.state.start = view.start.start = given.start ?? m;
+    const { m = 4, n = 5 } = view.settings;
 
     let race = { traces: [[0]] }; // the layer, the traces, and what they were made for
     let timer = null;
@@ -167,7 +161,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       key: "step", label: "lines run", min: 0, max: END, format: step => `${Math.min(step, last())} of ${last()}`,
       sentence: halt,
     });
-    view.choice({ key: "speed", label: "speed", options: { slow: "slow", medium: "medium", fast: "fast" } });
+    view.choice({ key: "speed", label: "speed", options: Object.keys(LINES_A_SECOND) });
     // Another layer: whoever is at the end of the race stays there.
     const change = () => {
       halt();
@@ -184,24 +178,18 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     });
     const format = neuron => play.neuronName(neuron, m);
     view.slider({ key: "start", label: "Prim starts at", min: 0, max: m + n - 1, format, sentence: change });
-    view.halt = halt;
+    view.clear = halt;
 
     // Three panels: graph, code, what happened, what was taken, deaths.
-    const grid = html("div", {
-      style: "display: grid; gap: 0.8rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 12.5rem), 1fr))",
-    });
+    const grid = html("div", { class: "zimp-live-race" });
     view.stage.append(grid);
     const panels = Object.entries(CODE).map(([algorithm, code]) => {
       const [drawing, strip] = [view.canvas(algorithm), view.canvas(algorithm)];
-      const lines = code.map(line => html("div", { style: "white-space: pre; padding: 0 0.3em" }, line));
-      const [said, counts, taken] = [2, 1, 2].map(count =>
-        html("p", { style: `font-size: 12px; line-height: 1.4; min-height: ${1.4 * count}em` }));
-      const monospace = "font: 12px/1.5 var(--pst-font-family-monospace, monospace); overflow-x: auto";
+      const lines = code.map(line => html("div", {}, line));
+      const [said, counts, taken] = [2, 1, 2].map(lines => html("p", { style: `min-height: ${1.4 * lines}em` }));
       const root = html(
-        "section", { "aria-label": algorithm, style: "min-width: 0" },
-        html("p", { style: "font-weight: 600" }, algorithm), drawing,
-        html("div", { style: `${monospace}; border-left: 2px solid ${color("absent")}; margin: 0.3rem 0` }, ...lines),
-        said, counts, taken, strip,
+        "section", { "aria-label": algorithm }, html("p", { class: "zimp-live-title" }, algorithm), drawing,
+        html("div", { class: "zimp-live-code" }, ...lines), said, counts, taken, strip,
       );
       grid.append(root);
       return { algorithm, drawing, strip, lines, said, counts, taken, root };
@@ -237,7 +225,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       panel.dots = svg("g");
       panel.strip.replaceChildren(panel.dots);
       panel.strip.fit(width, 84);
-      const axis = { x: [0, 1], y: [0, 1], xlabel: "deaths", xticks: [0, 0.5, 1], yticks: [] };
+      const axis = { xlabel: "deaths", xticks: [0, 0.5, 1], yticks: [] };
       panel.axes = play.axes(panel.strip, { left: 8, top: 6, width: width - 16, height: 42, ...axis });
       panel.width = width;
     }
@@ -296,14 +284,14 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
   play.register("race", {
     title: "The race",
-    state: {
+    state: ({ m = 4, n = 5 }) => ({
       step: { value: 0, read: play.whole(0, END) }, // lines that have run; beyond the end of the race is its end
       seed: { value: 0, read: play.whole(0, 9999) }, // 0: the given weights
       weights: { value: "exact", read: play.oneOf(["exact", "rounded"]) },
-      start: { value: 0, read: play.whole(0, 144) },
-      speed: { value: "medium", read: play.oneOf(["slow", "medium", "fast"]) },
-    },
-    reset: view => view.halt(),
+      start: { value: m, read: play.whole(0, m + n - 1) }, // outputs come first, as in zimp; this is the first input
+      speed: { value: "medium", read: play.oneOf(Object.keys(LINES_A_SECOND)) },
+    }),
+
     build,
   });
 })(zimpPlay);

@@ -1,7 +1,5 @@
 // Run IMP yourself: train, prune and rewind in the reader's browser, at any rate and by each method, and compare.
 
-var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
-
 (function (play) {
   "use strict";
   const { html, svg, update, color, fill, show, count } = play;
@@ -38,12 +36,6 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       y: [0, 1], yticks: [0, 0.5, 1],
     },
   };
-  const STYLE = `
-    .zimp-live-runs { width: 100%; font-size: 0.85rem; border-collapse: collapse; }
-    .zimp-live-runs caption { caption-side: top; text-align: left; color: inherit; padding: 0.3rem 0 0; }
-    .zimp-live-runs :is(th, td) { padding: 0 0.4rem 0 0; text-align: left; font-weight: inherit; }
-    .zimp-live-runs label { display: block; margin: 0; padding: 0.25rem 0; }
-    .zimp-live-runs button { min-width: 28px; padding: 0 !important; }`;
 
   // Images as they are stored: a character a pixel, from 0 to g, and a digit a label.
   const decoded = ({ x, y }) => ({
@@ -67,18 +59,18 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
   play.register("run", {
     title: "Run IMP yourself",
-    state: {
+    state: () => ({
       rate: { value: STORED.rate, read: play.number(0.05, 0.95) },
       seed: { value: 0, read: play.whole(0, 999) },
       method: { value: "magnitude", read: play.oneOf(Object.keys(METHODS)) },
       hidden: { value: STORED.hidden, read: play.whole(4, 64) },
       rewind: { value: STORED.rewind, read: play.whole(0, STEPS) },
       level: { value: TENTH, read: play.whole(0, TENTH) },
-    },
-    reset: view => view.forget(),
+    }),
 
     build(view) {
       const runs = [];
+      const { stored = {} } = view.settings;
       let chosen = null; // the run whose layers are shown
       let going = null; // the run that trains
       let paused = false;
@@ -116,7 +108,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         format: level => (shown() ? `${shown(level).level} of ${chosen.densities.length - 1}` : ""),
       });
       const look = html("div", { class: "zimp-live-controls" }, slider.parentNode);
-      view.stage.append(html("style", {}, STYLE), table, look);
+      view.stage.append(table, look);
       const layers = view.canvas("");
 
       // What there is of the chosen run at a level, or at its last so far.
@@ -131,7 +123,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         const found = shown(level);
         if (!found) return "";
         const [first] = found.layers;
-        const as = (view.settings.stored || {})[chosen.method];
+        const as = stored[chosen.method];
         const same = Object.keys(STORED).every(key => chosen[key] === STORED[key]);
         const alike = as && same && found.level < as.density.length;
         const reached = alike && as.accuracy.map(accuracies => accuracies[found.level].toFixed(2));
@@ -230,7 +222,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         else view.refresh({});
       }
 
-      view.forget = () => [...runs].forEach(remove);
+      view.clear = () => [...runs].forEach(remove);
 
       function addRow(run) {
         run.radio = html("input", { type: "radio", name: "zimp-run", change: () => choose(run) });
@@ -264,9 +256,9 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
           const { scale = value => value } = panel;
           const point = (density, value) => [across(density), scale(value)];
           const add = (d, style) => curves.append(svg("path", { d, style }));
-          const stored = (view.settings.stored || {})[chosen ? chosen.method : method];
-          if (stored) {
-            const [low, high] = stored[key].map(values => values.map((value, i) => point(stored.density[i], value)));
+          const band = stored[chosen ? chosen.method : method];
+          if (band) {
+            const [low, high] = band[key].map(values => values.map((value, i) => point(band.density[i], value)));
             add(axes.path([...low, ...high.reverse()]), `${fill("absent")}; opacity: 0.4`);
           }
           if (found) {
@@ -307,11 +299,9 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         found.layers.forEach(({ kept, components, weights, mask }, k) => {
           const [m, n] = [sizes[k + 1], sizes[k]];
           const tree = new Set(play.forest(weights, m, n, mask).edges);
-          const place = edge => `M${left + (edge % n) * side} ${top + Math.floor(edge / n) * side}`;
-          const cells = (ink, here) => svg("path", {
-            style: fill(ink),
-            d: Array.from(mask, (_, edge) => (here(edge) ? `${place(edge)}h${side}v${side}h-${side}z` : "")).join(""),
-          });
+          const square = edge => play.square(left + (edge % n) * side, top + Math.floor(edge / n) * side, side);
+          const cells = (ink, here) =>
+            svg("path", { style: fill(ink), d: [...mask.keys()].filter(here).map(square).join("") });
           const text = `${k ? "output" : "first layer"}: ${count(kept, "weight")}, ${count(components, "component")}`;
           layers.append(
             play.label(text, left, top - 8),

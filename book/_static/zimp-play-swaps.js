@@ -1,8 +1,6 @@
 // Swap by swap: the mask of magnitude pruning becomes that of topological pruning. A tree edge enters and joins two
 // components; then the lightest weight outside the tree leaves, which only closed a cycle.
 
-var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
-
 (function (play) {
   "use strict";
   const { svg, html, update, fill, stroke, label, path, count } = play;
@@ -14,7 +12,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
   play.register("swaps", {
     title: "Swap by swap",
-    state: { k: { value: 0, read: play.whole(0, 4096) }, step: { value: 0, read: play.whole(0, 4096) } },
+    state: () => ({}), // it depends on the forest
 
     build(view) {
       const { weights, m, n, mask: exists } = view.settings;
@@ -23,7 +21,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const size = edge => Math.abs(weights[edge]);
       const order = Array.from(play.heaviestFirst(Float64Array.from(edges, size)), k => edges[k]);
       const forest = play.forest(weights, m, n, exists);
-      const tree = [...forest.edges];
+      const tree = forest.edges;
       const treeMask = play.topologicalMask(weights, m, n, tree.length, exists);
       const deaths = play.deaths(weights, m, n, exists);
       const few = order.length <= SMALL;
@@ -53,12 +51,12 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         return { mask, now, made, odd, swaps, entered, left, pieces: forest.components + swaps - made };
       }
 
-      // How far k and step may go depends on the layer. At the start three swaps are to be made, if there are so many.
+      // At the start three swaps are to be made, if there are so many.
       const least = tree.length;
       const [k, step] = [play.whole(least, order.length), play.whole(0, 2 * exchange(least).swaps)];
-      view.definition = { ...view.definition, state: { k: { read: k }, step: { read: step } } };
-      view.start = { k: Math.max(least, order.indexOf(tree[least - 3])), step: 0, ...view.settings.state };
-      view.state = { ...view.start };
+      view.parts = { k: { read: k }, step: { read: step } };
+      const start = Math.max(least, order.indexOf(tree[least - 3]));
+      view.state = view.start = { k: start, step: 0, ...view.settings.state };
 
       const named = edge => `${play.edgeName(view.settings, edge)} with |w| = ${play.shown(size(edge))}`;
       function sentence(state) {
@@ -96,7 +94,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       let graph = null;
       const halo = path("budget", 12, { opacity: 0.4 }); // what to look at
       const others = path("kept", 0.7); // of many weights those outside the tree, in one
-      let stop = () => {};
+
       let aside = new Float64Array(m + n);
 
       function layOut() {
@@ -155,8 +153,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
           update(halo, { d: lit.map(way).join("") });
           update(others, { d: rest.map(way).join("") });
         };
-        stop();
-        if (few) stop = view.animate(move, 250);
+        if (few) view.animate(move, 250);
         else move(1);
       }
 
@@ -217,10 +214,10 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     const entry = (ink, dashes, words) => {
       const drawn = path(ink, 2.5, { d: "M0 6h22", "stroke-dasharray": dashes });
       const swatch = svg("svg", { width: 22, height: 12, "aria-hidden": "true" }, drawn);
-      return html("span", { style: "display: inline-block; margin-right: 1rem" }, swatch, ` ${words}`);
+      return html("span", {}, swatch, ` ${words}`);
     };
     return html(
-      "p", { style: "font-size: 0.85rem; margin-bottom: 0.4rem" }, entry("tree", null, "tree edge"),
+      "p", { class: "zimp-live-legend" }, entry("tree", null, "tree edge"),
       entry("tree", "2 4", "missing tree edge"), entry("kept", null, "other weight"),
       entry("magnitude", "2 4", "weight that has just left"),
     );

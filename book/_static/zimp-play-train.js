@@ -1,10 +1,8 @@
-// A network of dense layers, trained and pruned in the reader's browser: zimp.lab.training, and the loop of
-// zimp.lab.imp with the rules of zimp.lab.experiments. Plain loops over numbers of 64 bits are fast enough for a small
-// network, and from the same start and batches they end where torch ends.
+// A network of dense layers, trained and pruned: zimp.lab.training, and the loop of zimp.lab.imp with the rules of
+// zimp.lab.experiments. Plain loops are fast enough, and from the same start and batches they end where torch ends.
 //
-// A network is `sizes`, such as [64, 32, 10], and for each layer its `weights` (outputs x inputs, flat) and `biases`.
-// Images are one flat array `x`, image after image, with their labels `y`; both are typed arrays.
-var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
+// A network is `sizes`, such as [64, 32, 10], and the `weights` (outputs x inputs, flat) and `biases` of each layer.
+// Images are a typed array `x`, image after image, with labels `y`.
 
 zimpPlay.parts.train = function (play) {
   const BATCH = 60;
@@ -172,8 +170,8 @@ zimpPlay.parts.train = function (play) {
     return left.map(count => rounded((sum(keep) / sum(left)) * count));
   };
 
-  // The masks of the next level by each rule of zimp.lab.experiments. All keep the same number of weights in all, that
-  // of topological pruning, so that their accuracies can be compared; `keep` is how many it leaves in each layer.
+  // The masks of the next level by each rule. So that accuracies can be compared, all keep as many weights in all as
+  // topological pruning; `keep` is how many it leaves in each layer.
   const rules = {
     magnitude({ sizes, weights }, masks, keep) {
       const counts = sameShare(masks, keep);
@@ -229,10 +227,9 @@ zimpPlay.parts.train = function (play) {
     }
   };
 
-  // Train, prune, rewind, and again, from a given network. `order()` begins the batches anew, which are the same at
-  // each level; `random` is where random masks come from; `rewind` is a step of the first training, or null to train
-  // on. Yields what zimp.Record says of each level, with masks and trained weights; returns the last level, which is
-  // below `levels` if only the trees remain.
+  // Train, prune, rewind, and again. `order()` begins the batches anew, the same at each level; `random` makes random
+  // masks; `rewind` is a step of the first training, or null to train on. Yields what zimp.Record says of each level,
+  // with masks and trained weights; returns the last level, which is below `levels` if only the trees remain.
   const iterativeMagnitudePruning = function* ({ network, data, order, random, rate, method, rewind, levels, steps }) {
     check({ network, rate, method, rewind, levels, steps });
     const { sizes } = network;
@@ -278,15 +275,9 @@ zimpPlay.parts.train = function (play) {
   play.jobs.run = function* ({ data, sizes, rate, method, rewind, seed, levels, steps }) {
     const [start, order, masks] = [0, 1, 2].map(stream => 3 * seed + stream);
     return yield* iterativeMagnitudePruning({
-      network: network(sizes, play.random(start)),
-      data,
+      network: network(sizes, play.random(start)), random: play.random(masks),
       order: () => batches(data.train.y.length, play.random(order)),
-      random: play.random(masks),
-      rate,
-      method,
-      rewind,
-      levels,
-      steps,
+      data, rate, method, rewind, levels, steps,
     });
   };
 
