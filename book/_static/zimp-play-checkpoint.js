@@ -2,7 +2,7 @@
 // a time. Only slices are read, so the file may be larger than memory; nothing of it is run or leaves the browser.
 
 zimpPlay.parts.checkpoint = function (play) {
-  const LONGEST = 100e6; // bytes of a header: more than any has, and what the safetensors library refuses
+  const LONGEST = 100e6; // bytes of a header; the safetensors library refuses more
   const BLOCK = 2 ** 22; // weights of a layer that are at work at a time
   const PREFIXES = { BF: "bfloat", F: "float", I: "int", U: "uint", C: "complex", BOOL: "bool" };
   const SAVE = 'in Python, save_file(model.state_dict(), "model.safetensors") of safetensors.torch writes one';
@@ -16,8 +16,7 @@ zimpPlay.parts.checkpoint = function (play) {
     if (start.byteLength < 9 || start.getUint8(8) !== 123) throw otherKind(new Uint8Array(start.buffer)); // 123 is {
     const length = Number(start.getBigUint64(0, true));
     if (length > file.size - 8) {
-      const sizes = `the header is said to have ${length} bytes, and the whole file has ${file.size}`;
-      throw new Error(`${sizes}; was it copied completely?`);
+      throw cutOff(`the header is said to have ${length} bytes, and the whole file has ${file.size}`);
     }
     if (length > LONGEST) throw damaged(`the header has ${length} bytes, and at most ${LONGEST} are allowed`);
     const entries = parse(await bytesOf(file, 8, 8 + length));
@@ -26,6 +25,8 @@ zimpPlay.parts.checkpoint = function (play) {
     checkPlaces(tensors, 8 + length, file.size);
     return { tensors: tensors.sort((one, other) => natural(one.name, other.name)) };
   };
+
+  const cutOff = what => new Error(`${what}; was it copied completely?`);
 
   const damaged = what => new Error(`${what}; the file is damaged, or no safetensors file`);
 
@@ -75,9 +76,7 @@ zimpPlay.parts.checkpoint = function (play) {
       if (tensor.begin !== end) throw damaged(`the bytes of ${tensor.name} do not begin where others end`);
       end = tensor.end;
     }
-    if (end > size) {
-      throw new Error(`the tensors need ${end} bytes, but the file has ${size}; was it copied completely?`);
-    }
+    if (end > size) throw cutOff(`the tensors need ${end} bytes, but the file has ${size}`);
     if (end < size) throw damaged(`${size - end} bytes at the end belong to no tensor`);
   };
 
@@ -92,7 +91,7 @@ zimpPlay.parts.checkpoint = function (play) {
 
   // Weights
 
-  // Floats of 16 bits, looked up in a table of them all: a sign, an exponent, and so many bits of a fraction.
+  // Floats of 16 bits, looked up in a table of them all.
   const halves = fractionBits => bytes => {
     const [one, top] = [2 ** fractionBits, 2 ** (15 - fractionBits) - 1];
     const values = Float32Array.from({ length: 2 ** 16 }, (_, bits) => {
@@ -132,9 +131,9 @@ zimpPlay.parts.checkpoint = function (play) {
 
   const readTensor = (file, tensor) => readRows(file, tensor, 0, sidesOf(tensor)[0]);
 
-  // What zimp.report says of a layer, from two passes over its rows: the tree; the rank of each of its edges, so that
-  // magnitude pruning keeps the edge if it keeps so many weights; the safe density; and, since files have zeros where
-  // weights were pruned, the components of what is not zero. Yields the share that is done.
+  // What zimp.report says of a layer, from two passes over its rows: the tree; the rank of each of its edges, which is
+  // how many weights magnitude pruning must keep to keep it; the safe density; and the components of what is not zero,
+  // since files have zeros where weights were pruned. Yields the share that is done.
   play.jobs.layer = async function* ({ file, tensor }) {
     const [m, n] = sidesOf(tensor);
     if (tensor.shape.length < 2 || m * n === 0) {
@@ -147,7 +146,7 @@ zimpPlay.parts.checkpoint = function (play) {
       yield share / 2;
     }
     const { edges, magnitudes } = tree;
-    const ranks = new Float64Array(edges.length); // first, how many weights come between an edge and the one before it
+    const ranks = new Float64Array(edges.length); // first, how many weights come between it and the edge before
     let kept = 0;
     for await (const { weights, first, share } of blocks(file, tensor)) {
       for (let k = 0; k < weights.length; k += 1) {
@@ -176,7 +175,7 @@ zimpPlay.parts.checkpoint = function (play) {
     }
   };
 
-  // How many edges of the tree come before a weight in the order: a binary search.
+  // How many edges of the tree come before a weight: a binary search.
   const place = ({ edges, magnitudes }, magnitude, edge) => {
     let [low, high] = [0, edges.length];
     while (low < high) {
@@ -213,8 +212,8 @@ zimpPlay.parts.checkpoint = function (play) {
     return { edges: taken.map(k => edges[k]), magnitudes: taken.map(k => magnitudes[k]) };
   };
 
-  // The lightest edge on any path between two inputs; no such path goes through an output with one edge. Less than any
-  // weight as long as there is no tree.
+  // The lightest edge on any path between two inputs, which goes through no output with one edge. Less than any weight
+  // as long as there is no tree.
   const lightestBetweenInputs = ({ edges, magnitudes }, n) => {
     if (!edges.length) return -1;
     const counts = new Map();

@@ -1,20 +1,19 @@
 // Coupons, and an adversary: how much of its tree magnitude pruning leaves to a layer, typically and at worst.
 //
-// Coupons: the edges of a random layer rain from heavy to light until it is connected; a histogram of how many it takes
-// fills under the formula. Adversary: the reader paints the largest weights, so that they hold as few tree edges as
-// possible; the square-root law says how few that can be.
+// Coupons: the edges of a random layer rain until it is connected; a histogram of how many it takes fills under the
+// formula. Adversary: the reader paints the largest weights, to hold as few tree edges as the square-root law allows.
 
 (function (play) {
   "use strict";
   const { svg, update, fill, label, show, range, count, neuronName } = play;
   const LAYERS = 200;
   const LARGEST = { coupons: 40, adversary: 12 }; // sides of a layer; a finger must hit a cell of the matrix
-  const ALL = LARGEST.coupons ** 2; // edges that may fall: in any layer, all that are needed
+  const ALL = LARGEST.coupons ** 2; // edges: in any layer, all that are needed
 
   const curve = (axes, points, ink, dashes = null) =>
     play.path(ink, 2, { d: axes.path(points), "stroke-dasharray": dashes });
 
-  // A layer of independent weights: its tree, how many edges connect it, the last of them, and the neurons it brings.
+  // A random layer: its tree, how many edges connect it, the last of them, and the neurons that it brings.
   function rain(m, n, seed) {
     const weights = Float64Array.from(range(0, m * n), play.random(seed).uniform);
     const { edges, values } = play.forest(weights, m, n);
@@ -28,7 +27,7 @@
     return { weights, tree, end, last, needed: weights.filter(weight => weight >= lightest).length };
   }
 
-  // The theorem's probability that k random edges connect the layer. No fewer than a tree can.
+  // The theorem's probability that k random edges connect the layer; fewer than a tree cannot.
   const connected = (k, m, n) =>
     k < m + n - 1 ? 0 : Math.exp(-m * (1 - k / (m * n)) ** n - n * (1 - k / (m * n)) ** m);
 
@@ -36,11 +35,10 @@
     const drawing = view.canvas("");
     const [picture, bars, formula] = ["g", "g", "g"].map(tag => svg(tag));
     drawing.append(picture, bars, formula);
-    let made = {}; // the size and seed, the layers drawn so far, and the width that the graph was drawn for
+    let made = {}; // the size and seed, the layers drawn so far, and the width of the graph
     let graph, axes, bins, step, seen; // seen: the edges that were drawn
     let shown = 0; // layers in the histogram, while it fills
     let pour = false; // whether the edges fall one after the other
-
     const layer = index => (made.layers[index] ??= rain(made.m, made.n, made.seed * LAYERS + index));
     const current = ({ layers }) => layer(Math.max(0, layers - 1));
 
@@ -142,9 +140,9 @@
     }
 
     return function draw(state) {
-      const { part, m, n, seed, layers, k } = state;
-      show(drawing, part === "coupons");
-      if (part !== "coupons") return;
+      const { m, n, seed, layers, k } = state;
+      show(drawing, when(state));
+      if (!when(state)) return;
       view.rest();
       const key = [m, n, seed].join();
       const begun = made.key;
@@ -171,7 +169,7 @@
     };
   }
 
-  // k cells in the block that attains the square-root law: a square, or what of one fits into the matrix.
+  // k cells in the block that attains the square-root law: a square, if it fits.
   function block(k, m, n) {
     const a = Math.min(m, Math.max(Math.floor(Math.sqrt(k)), Math.ceil(k / n)));
     const b = Math.ceil(k / a);
@@ -291,8 +289,8 @@
     }
 
     return function draw(state, changed) {
-      show(both, state.part === "adversary");
-      if (both.hidden) return;
+      show(both, when(state));
+      if (!when(state)) return;
       const now = told(state);
       const { m, n, painted, k, tree, law } = now;
       const key = [m, n, view.width].join();
@@ -306,11 +304,25 @@
       marks.replaceChildren(
         line(j => Math.min(j, m + n - 1), "absent", "4"),
         line(j => play.retentionBound(j, m, n), "bound"),
-        svg("circle", { cx: axes.x(k), cy: axes.y(tree.size), r: 6, style: fill(tree.size > law ? "tree" : "bound") }),
+        play.dot(axes.x(k), axes.y(tree.size), 6, tree.size > law ? "tree" : "bound"),
         end("at most", m + n - 0.4),
         end("square-root law", play.retentionBound((m * n) >> 1, m, n) - 2.5),
       );
       if (changed.part || spoken !== state.cells) tell(state);
+    };
+  }
+
+  function build(view) {
+    view.choice({ key: "part", label: "part", options: { coupons: "Coupons", adversary: "Adversary" } });
+    const only = shown => ({ part }) => part === shown;
+    const draws = [coupons(view, only("coupons")), adversary(view, only("adversary"))];
+    const sides = ["outputs", "inputs"].map((label, k) => view.slider({
+      key: "mn"[k], label, min: 4, max: LARGEST.coupons,
+      format: side => Math.min(side, LARGEST[view.state.part]), changes: { layers: 0, k: 0, cells: [] },
+    }));
+    return function draw(state, changed) {
+      for (const side of sides) side.max = LARGEST[state.part];
+      for (const draw of draws) draw(state, changed);
     };
   }
 
@@ -325,25 +337,6 @@
       k: { value: 0, read: play.whole(0, ALL) }, // edges of it that have fallen; all that it needs are the end
       cells: { value: [], read: play.numbers(0, 143, 144, play.whole) }, // painted in the matrix, row by row from 0
     }),
-
-    build(view) {
-      view.choice({ key: "part", label: "part", options: { coupons: "Coupons", adversary: "Adversary" } });
-      const draws = [
-        coupons(view, ({ part }) => part === "coupons"),
-        adversary(view, ({ part }) => part === "adversary"),
-      ];
-      const sides = ["outputs", "inputs"].map((label, k) => view.slider({
-        key: "mn"[k], label, min: 4, max: LARGEST.coupons,
-        format: side => Math.min(side, LARGEST[view.state.part]), changes: { layers: 0, k: 0, cells: [] },
-      }));
-      for (const slider of [...sides, view.controls.querySelector("input[type=range]")]) {
-        slider.style.cssText = "width: 4rem; min-width: 4rem"; // three stand side by side
-        slider.parentNode.style.flexBasis = "11rem";
-      }
-      return function draw(state, changed) {
-        for (const side of sides) side.max = LARGEST[state.part];
-        for (const draw of draws) draw(state, changed);
-      };
-    },
+    build,
   });
 })(zimpPlay);

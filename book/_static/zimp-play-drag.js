@@ -1,11 +1,11 @@
-// Drag a weight: graph, maximum spanning forest, barcode and Betti curve of a layer while one weight changes. An edge
-// outside the forest changes nothing until it passes the lightest edge of its cycle; then it takes one bar along.
+// Drag a weight: graph, forest, barcode and Betti curve of a layer while one weight changes. An edge outside the forest
+// changes nothing until it passes the lightest edge of its cycle; then it takes one bar along.
 
 (function (play) {
   "use strict";
   const { svg, html, update, color, label, round, exists, edgeName, shown } = play;
   const LARGEST = 4096;
-  const LABELLED = 12; // weights at most of a layer that is drawn as a graph with labels; a larger one is a matrix
+  const LABELLED = 12; // weights of a layer that is a graph with labels; a larger one is a matrix
   const NONE = -1;
   const BARS = 104; // pixels, the height of the barcode
 
@@ -21,8 +21,8 @@
     return { ...layer, unit, size, forest, tree: new Set(forest), distances, components: m + n - forest.length };
   }
 
-  // The edge that it changes places with: for an edge of the forest the heaviest that could replace it, for any other
-  // the lightest edge of its cycle.
+  // What an edge changes places with: in the forest the heaviest that could replace it, outside the lightest of its
+  // cycle.
   function rival(layer, edge) {
     const { weights, tree, forest } = layer;
     if (tree.has(edge)) {
@@ -32,7 +32,7 @@
     return forest.find(e => !changed.includes(e));
   }
 
-  // The edges of the forest that lie on the cycle of an edge outside it.
+  // The edges of the forest on the cycle of an edge outside it.
   function cycle({ m, n, forest, components }, edge) {
     const without = left => play.range(0, m * n).map(e => e !== left && (e === edge || forest.includes(e)));
     return forest.filter(left => play.pieces(m, n, without(left)).count === components);
@@ -53,7 +53,7 @@
       (against ? `Below ${against}, it would lose its place.` : "No other edge can take its place.");
   }
 
-  // What the change of one weight did: at most one exchange of edges, and at most one bar that slides.
+  // What a change did: at most one exchange of edges, and at most one bar that slides.
   function happened(before, after, edge) {
     const name = edgeName(after, edge);
     if (before.unit !== after.unit) return `${name} is now the heaviest edge, and the scale of all bars.`;
@@ -69,18 +69,17 @@
   }
 
   function film(layer, t) {
-    const entered = layer.weights.filter((_, edge) => exists(layer, edge) && layer.size(edge) >= t).length;
+    const entered = play.edgesOf(layer.m, layer.n, layer.mask).filter(edge => layer.size(edge) >= t).length;
     return `At threshold ${digits(t)}: edges that are in: ${entered}; components: ${components(layer, t)}.`;
   }
 
   function build(view) {
-
     const drawing = view.canvas("A layer, its barcode and its Betti curve");
     update(drawing, { role: "group", style: "touch-action: pan-y" }); // it has parts that can be acted on
     let laid = {}; // what is drawn, until the shape of the layer or the width changes
     let lit = NONE; // the edge under the pointer
     let studied = {};
-    let before = null; // the layer ahead of the last change: where the bar ended remains to be seen
+    let before = null; // the layer ahead of the last change, to show where the bar ended
     view.clear = () => (before = null);
 
     function current() {
@@ -93,13 +92,11 @@
     // What a reader can do to an edge.
     function select(edge) {
       if (edge === undefined || edge === NONE) return;
-      before = null;
-      lit = NONE;
+      [before, lit] = [null, NONE];
       view.set({ edge }, chosen(current(), edge));
     }
     function change(edge, value, from) {
-      before = from;
-      lit = NONE;
+      [before, lit] = [from, NONE];
       weight.value = value;
       const w = from.weights.map((old, e) => (e === edge ? value : old));
       view.set({ w, edge, scale: Math.max(view.state.scale, Math.abs(value)) });
@@ -148,7 +145,7 @@
     view.root.addEventListener("input", halt);
 
     const fields = [0, 1, 2].map(k => html("input", {
-      autocomplete: "off", style: "width: 3.6rem", inputmode: k < 2 && "numeric",
+      autocomplete: "off", inputmode: k < 2 && "numeric",
       keydown(event) {
         if (event.key === "Enter") (k < 2 ? pick : type)();
         else if (k === 2 && /^(Arrow|Page)(Up|Down)$/.test(event.key)) press(event, view.state.edge);
@@ -157,8 +154,7 @@
     }));
     const [x, y, weight] = fields;
     const labels = ["edge from x", "to y", "weight"].map((label, k) => html("label", {}, label, fields[k]));
-    view.controls.append(
-      html("div", { class: "zimp-live-field" }, ...labels, html("button", { type: "button", click: type }, "Enter")));
+    view.add(html("div", { class: "zimp-live-field" }, ...labels, play.button("Enter", type)));
     function pick() {
       const layer = current();
       const [col, row] = [x, y].map(({ value }) => (/^\d+$/.test(value) ? +value : Infinity));
@@ -187,9 +183,8 @@
           view.fail(`The matrix was not taken: ${error.message}.`);
         }
       } }).closest("div");
-    const folded = html("details", {}, html("summary", { style: "line-height: 28px" }, "Paste a matrix"));
-    paste.before(folded);
-    folded.append(paste);
+    const folded = html("details", {}, html("summary", {}, "Paste a matrix"));
+    view.add(folded).append(paste);
 
     // The drawing. What stays while a weight changes is laid out once.
     function light(edge = NONE) {
@@ -197,7 +192,6 @@
       lit = edge;
       requestAnimationFrame(() => draw());
     }
-
     // Pointing lights the edge that `find` gives for a point, a click chooses it.
     const linked = find => ({
       pointermove: event => light(find(...play.offset(drawing, event))), pointerleave: () => light(),
@@ -209,11 +203,7 @@
       drawing.replaceChildren();
       const { wide } = view;
       const side = wide ? width * 0.44 : width;
-      const line = (ink, thick, more = {}) => {
-        const path = svg("path", { fill: "none", "pointer-events": "none", stroke: color(ink), "stroke-width": thick });
-        drawing.append(update(path, more));
-        return path;
-      };
+      const line = (...look) => drawing.appendChild(play.path(...look));
       const halo = line("ink", 16, { "stroke-opacity": 0.16, "stroke-linecap": "round" });
       const box = { left: 34, top: 18, width: side - 68, height: wide ? 246 : 210 };
       const picture = (layer.weights.length <= LABELLED ? graph : matrix)(layer, box);
@@ -221,8 +211,8 @@
       const origin = wide ? 20 : 270;
       const [above, below, bars] = [svg("g"), svg("g"), svg("g")];
       drawing.append(above, below, bars);
-      const plot = { left, width: width - left - 26, x: [0, 1] };
-      const { x } = play.axes(above, { ...plot, top: origin, height: BARS, y: [0, 1], xticks: [], yticks: [],
+      const plot = { left, width: width - left - 26 };
+      const { x } = play.axes(above, { ...plot, top: origin, height: BARS, xticks: [], yticks: [],
         ylabel: "barcode" });
       const { y } = play.axes(below, { ...plot, top: origin + 138, height: 90, y: [0, m + n], ylabel: "components",
         yticks: play.ticks(0, m + n).filter(Number.isInteger), xlabel: "distance 1 − |w| / scale" });
@@ -230,7 +220,7 @@
       const slide = line("ink", 1, { "stroke-dasharray": "2 3" });
       const here = line("ink", 2);
       const now = line("ink", 1, { "stroke-dasharray": "5 4" });
-      const dot = svg("circle", { r: 4.5, fill: color("ink") });
+      const dot = play.dot(0, 0, 4.5, "ink");
       const [name, count] = [1, 2].map(() => label("", 0, 0, "middle"));
       const area = { x: left - 8, width: plot.width + 30, fill: "transparent" };
       drawing.append(dot, name, count, svg("rect", { ...area, y: origin, height: 228, ...linked((across, down) => {
@@ -254,11 +244,11 @@
       const gap = across > 9 ? 1 : 0;
       const squares = layer.weights.map((_, edge) =>
         play.square(left + (edge % n) * across, top + Math.floor(edge / n) * down, across - gap, down - gap));
-      // One path for each look, since a thousand elements would take longer than a frame: pruned, not in yet, of the
-      // tree, and the others, the heavier the darker.
+      // One path for each look, since a thousand elements take longer than a frame: pruned, not in yet, of the tree,
+      // and the others, the heavier the darker.
       const looks = ["pruned", "paper", "tree", ...Array(8).fill("kept")];
       const paths = looks.map((look, k) => svg("path", { fill: color(look), opacity: k < 3 ? 1 : (k - 2) / 8 }));
-      const ring = svg("path", { fill: "none", stroke: color("ink"), "stroke-width": 2, "pointer-events": "none" });
+      const ring = play.path("ink", 2);
       const found = linked((x, y) => {
         const [col, row] = [Math.floor((x - left) / across), Math.floor((y - top) / down)];
         return exists(layer, row * n + col) ? row * n + col : NONE;
@@ -306,15 +296,14 @@
       const marked = forest.indexOf(inside ? edge : other);
       play.bars(laid.bars, distances, never, { x, top: origin, height: BARS, marked });
       const end = x(1 - size(edge));
-
       const moved = before && inside ? before.forest.find(e => e === edge || !tree.has(e)) : undefined;
       const row = round(origin + BARS - ((marked + 0.5) / (forest.length + never)) * BARS);
       const path = (line, d) => update(laid[line], { d });
-      path("slide", moved === undefined ? "" : `M${end} ${row}H${x(1 - before.size(moved))}m0 -7v14`);
+      path("slide", moved === undefined ? "" : `M${end} ${row}h${round(x(1 - before.size(moved)) - end)}m0 -7v14`);
       path("betti", `M${x(0)} ${laid.y(m + n)}` +
         distances.map((d, k) => `H${x(d)}V${laid.y(m + n - k - 1)}`).join("") + `H${x(1.04)}`);
       path("here", edge === NONE ? "" : `M${end} ${origin}v${BARS}m0 34v90`);
-      update(laid.here, { stroke: color(inside ? "tree" : "kept") });
+      update(laid.here, { style: play.stroke(inside ? "tree" : "kept") });
       update(laid.name, { text: edge === NONE ? "" : edgeName(layer, edge), x: end || 0, y: origin + BARS + 15 });
       const [now, pieces] = [x(1 - t), components(layer, t)];
       path("now", `M${now} ${origin - 4}v232`);
@@ -343,7 +332,6 @@
         edge: { value: NONE, read: play.whole(NONE, LARGEST - 1) },
       };
     },
-
     build,
   });
 })(zimpPlay);

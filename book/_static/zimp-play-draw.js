@@ -11,17 +11,13 @@ zimpPlay.data = zimpPlay.data || {};
 
   // What a part of the state may be: `parse` gives the value of a text or undefined, `write` is its inverse, and `rule`
   // says in words what is allowed.
-  const whole = (low, high) => ({
-    parse: text => (/^-?\d{1,9}$/.test(text) && +text >= low && +text <= high ? +text : undefined),
+  const from = (pattern, words) => (low, high) => ({
+    parse: text => (pattern.test(text) && +text >= low && +text <= high ? +text : undefined),
     write: String,
-    rule: `a whole number from ${low} to ${high}`,
+    rule: `a ${words} from ${low} to ${high}`,
   });
-  const number = (low, high) => ({
-    parse: text =>
-      play.NUMBER.test(text) && +text >= low && +text <= high ? +text : undefined,
-    write: String,
-    rule: `a number from ${low} to ${high}`,
-  });
+  const whole = from(/^-?\d{1,9}$/, "whole number");
+  const number = from(play.NUMBER, "number");
   const oneOf = values => ({
     parse: text => (values.includes(text) ? text : undefined),
     write: String,
@@ -32,7 +28,6 @@ zimpPlay.data = zimpPlay.data || {};
     write: on => (on ? "yes" : "no"),
     rule: "yes or no",
   });
-
   const numbers = (low, high, longest, kind = number) => ({ // a list, separated by spaces
     parse(value) {
       const parts = value === "" ? [] : value.split(" ").map(kind(low, high).parse);
@@ -42,7 +37,7 @@ zimpPlay.data = zimpPlay.data || {};
     rule: `at most ${longest} numbers from ${low} to ${high}`,
   });
 
-  // Elements. Attributes that are functions listen; everything else is set as text.
+  // Elements. Attributes that are functions listen; text is set as text.
   function element(made, attributes, children) {
     update(made, attributes);
     made.append(...children);
@@ -68,8 +63,10 @@ zimpPlay.data = zimpPlay.data || {};
     svg("text", { x, y, text, "text-anchor": anchor, ...more });
   const path = (ink, thick, more = {}) =>
     svg("path", { fill: "none", style: stroke(ink), "stroke-width": thick, ...more });
+  const dot = (cx, cy, r, ink, more = {}) => svg("circle", { cx, cy, r, style: fill(ink), ...more });
   const square = (x, y, width, height = width) =>
     `M${round(x)} ${round(y)}h${round(width)}v${round(height)}h${round(-width)}z`;
+  const button = (words, click, more = {}) => html("button", { type: "button", click, ...more }, words);
   const show = (shown, on) => update(shown, { hidden: !on });
   const control = (kind, words, ...controls) =>
     html("label", { class: `zimp-live-${kind}` }, html("span", {}, words), ...controls);
@@ -87,7 +84,6 @@ zimpPlay.data = zimpPlay.data || {};
   const neuronName = (vertex, m) =>
     (vertex < m ? `y${vertex}` : `x${vertex - m}`).replace(/\d/g, digit => "₀₁₂₃₄₅₆₇₈₉"[digit]);
   const edgeName = ({ m, n }, edge) => play.ends(edge, m, n).reverse().map(end => neuronName(end, m)).join("–");
-
   const named = options => (Array.isArray(options) ? options.map(value => [value, value]) : Object.entries(options));
 
   // Axes in a box of an SVG, in place of older ones. What comes back turns numbers into pixels.
@@ -245,16 +241,15 @@ zimpPlay.data = zimpPlay.data || {};
       this.sentence = html("p", { class: "zimp-live-sentence", "aria-live": "polite" });
       this.trouble = html("p", { class: "zimp-live-trouble", role: "alert" });
       this.link = html("span", { class: "zimp-live-link" });
-      const button = (words, click) => html("button", { type: "button", click }, words);
-      const foot = html("div", { class: "zimp-live-foot" }, button("Reset", () => this.reset()));
-      if (onPage()) foot.append(button("Copy link to this setting", () => this.copy()));
-      foot.append(this.link);
-      // JupyterLab would take the arrow keys for itself, except from elements that say so.
+      const ways = [button("Reset", () => this.reset())];
+      if (onPage()) ways.push(button("Copy link to this setting", () => this.copy()));
+      // JupyterLab takes the arrow keys for itself, except from elements that say so.
       const focusin = ({ target }) => update(target, { "data-lm-suppress-shortcuts": true });
       update(root, { role: "group", "aria-label": definition.title, focusin });
       root.append(
         html("p", { class: "zimp-live-title", "aria-hidden": "true" }, definition.title),
-        this.controls, this.stage, this.sentence, this.trouble, foot,
+        this.controls, this.stage, this.sentence, this.trouble,
+        html("div", { class: "zimp-live-foot" }, ...ways, this.link),
       );
       this.bound = [];  // how the controls follow the state
       this.width = this.stage.clientWidth || 640;
@@ -262,8 +257,9 @@ zimpPlay.data = zimpPlay.data || {};
       this.read(false);
       this.refresh(this.state);
       new ResizeObserver(() => {
-        if (this.stage.clientWidth === this.width || !this.stage.clientWidth) return;
-        this.width = this.stage.clientWidth;
+        const { clientWidth } = this.stage;
+        if (clientWidth === this.width || !clientWidth) return;
+        this.width = clientWidth;
         this.refresh(this.state);
       }).observe(this.stage);
     }
@@ -272,10 +268,12 @@ zimpPlay.data = zimpPlay.data || {};
       return this.width >= 560;
     }
 
-    // Change the state, because the reader acted; `sentence` says what happened.
+    // Change the state: the reader acted, and `sentence` says what happened.
     set(changes, sentence) {
-      const problem = this.problem(changes);
-      if (problem) return this.fail(problem);
+      for (const [key, value] of Object.entries(changes)) {
+        const { parse, write, rule } = this.parts[key].read;
+        if (parse(write(value)) === undefined) return this.fail(`${key} is ${value}; it must be ${rule}.`);
+      }
       this.trouble.textContent = this.link.textContent = "";
       this.state = { ...this.state, ...changes };
       if (sentence) this.say(sentence);
@@ -286,20 +284,13 @@ zimpPlay.data = zimpPlay.data || {};
           this.frame = this.changes = null;
           this.refresh(happened);
           if (!onPage()) return;
-          clearTimeout(this.writing); // a long address takes longer than a frame, so it waits until changes rest
+          clearTimeout(this.writing); // a long address takes longer than a frame: it waits until changes rest
           if (this.root.dataset.state.length < 2000) address(this.address());
           else this.writing = setTimeout(() => address(this.address()), 200);
         });
       }
     }
 
-    problem(changes) {
-      for (const [key, value] of Object.entries(changes)) {
-        const { read } = this.parts[key];
-        if (read.parse(read.write(value)) === undefined) return `${key} is ${value}; it must be ${read.rule}.`;
-      }
-      return null;
-    }
 
     refresh(changed) {
       this.show(this.state, changed);
@@ -320,7 +311,7 @@ zimpPlay.data = zimpPlay.data || {};
       this.set(this.start, "Everything is as at the start.");
     }
 
-    // The state as the end of an address, such as #hero?k=13&rule=tree; what is as at the start is left out.
+    // What differs from the start, as the end of an address such as #hero?k=13&rule=tree.
     address() {
       const parts = Object.entries(this.parts)
         .map(([key, { read }]) => [key, read.write(this.state[key]), read.write(this.start[key])])
@@ -329,7 +320,7 @@ zimpPlay.data = zimpPlay.data || {};
       return `#${this.name}${parts.length ? "?" : ""}${parts.join("&")}`;
     }
 
-    // Take the state from the address, if it is of this view. What is wrong there is said, and changes nothing.
+    // Take the state from the address, if it is of this view.
     read(draw = true) {
       const [name, ...rest] = onPage() ? location.hash.slice(1).split("?") : [];
       if (name !== this.name) return;
@@ -443,7 +434,7 @@ zimpPlay.data = zimpPlay.data || {};
     }
 
     button({ label, press, when }) {
-      return this.add(html("button", { type: "button", click: press }, label), when);
+      return this.add(button(label, press), when);
     }
 
     // A field to type or paste into, and a button, or Enter, to take what is in it.
@@ -452,8 +443,8 @@ zimpPlay.data = zimpPlay.data || {};
       if (lines > 1) input.rows = lines;
       const take = () => enter(input.value);
       if (lines === 1) update(input, { keydown: event => event.key === "Enter" && take() });
-      const button = html("button", { type: "button", click: take }, action);
-      this.add(html("div", { class: "zimp-live-field" }, control("field", label, input), button), when);
+      const both = [control("field", label, input), button(action, take)];
+      this.add(html("div", { class: "zimp-live-field" }, ...both), when);
       return input;
     }
   }
@@ -479,6 +470,6 @@ zimpPlay.data = zimpPlay.data || {};
   }
 
   Object.assign(play, { whole, number, oneOf, flag, numbers });
-  Object.assign(play, { html, svg, update, color, fill, stroke, label, path, square, show, control, offset, ARROWS });
-  Object.assign(play, { round, clamp, neuronName, edgeName, axes, ticks, graph, register });
+  Object.assign(play, { html, svg, update, color, fill, stroke, label, path, dot, square, show, button, control });
+  Object.assign(play, { offset, ARROWS, round, clamp, neuronName, edgeName, axes, ticks, graph, register });
 })(zimpPlay);

@@ -25,11 +25,10 @@
   }
 
   const exists = ({ weights, mask }, edge) => edge >= 0 && edge < weights.length && (!mask || mask[edge] > 0);
-
   const shown = weight => String(+weight.toPrecision(3)).replace("-", "−");
 
-  // The graph. `attributes(edge)` gives the label of an edge its role, name and listeners. Labels stay away from each
-  // other and from other edges.
+  // The graph. `attributes(edge)` gives an edge's label its role, name and listeners. Labels stay away from each other
+  // and from other edges.
   function labelled(parent, layer, box, attributes) {
     const net = play.graph(parent, { ...layer, ...box });
     const at = (edge, part) => {
@@ -51,7 +50,7 @@
     }
     const labels = new Map();
     for (const edge of edges) {
-      const text = play.label("", 0, 4, "middle", { style: "user-select: none" });
+      const text = play.label("", 0, 4, "middle");
       const rect = svg("rect", { x: -24, y: -13, width: 48, height: 26, rx: 5, fill: color("paper") });
       const [x, y] = places.get(edge).map(Math.round);
       const drawn = svg("g", { transform: `translate(${x} ${y})`, ...attributes(edge) }, rect, text);

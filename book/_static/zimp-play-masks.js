@@ -7,11 +7,10 @@
   const FILTERS = { all: "all", connected: "connected", preserving: "H0 preserved", tree: "contain the tree" };
   const ARE = { connected: "are connected", preserving: "preserve H0", tree: "contain the tree" };
 
-  // What is to be known of a layer, and of each of its masks: from the fullest to the emptiest.
+  // What is to be known of a layer and of its masks, from the fullest to the emptiest.
   function study(layer) {
     const { weights, m, n } = layer;
     const full = play.forest(weights, m, n, layer.mask);
-
     const edges = [...play.edgesOf(m, n, layer.mask)];
     const masks = play.range(0, 2 ** edges.length).map(code => {
       const mask = weights.map((_, edge) => (code >> edges.indexOf(edge)) & +edges.includes(edge));
@@ -28,7 +27,6 @@
   }
 
   function build(view) {
-
     const drawing = view.canvas("The layer with one mask, its barcode, and all its masks");
     update(drawing, { role: "group" }); // it has parts that can be acted on
     let studied = {};
@@ -79,7 +77,7 @@
       const plots = [svg("g"), svg("g"), svg("g")];
       drawing.append(...plots);
       const { x } = play.axes(plots[0], {
-        left, top, width: width - left - 26, height: 104, x: [0, 1], y: [0, 1], yticks: [],
+        left, top, width: width - left - 26, height: 104, yticks: [],
         xlabel: "distance 1 − |w| / scale", ylabel: "barcode of the mask, over that of the layer",
       });
       const badges = [0, 1, 2].map(k => {
@@ -95,8 +93,8 @@
       const spread = (count, k) => (count === 1 ? size / 2 : 8 + (k / (count - 1)) * (size - 20));
       const line = edge => `M8 ${spread(n, edge % n)}L${size - 12} ${spread(m, Math.floor(edge / n))}`;
       const small = masks.map(({ bits, mask, kept, connected, preserving }, k) => {
-        const path = (look, width, chosen) => svg("path", { stroke: color(look), "stroke-width": width,
-          d: edges.filter(edge => mask[edge] && chosen(edge)).map(line).join("") || "M0 0" });
+        const path = (ink, width, chosen) =>
+          play.path(ink, width, { d: edges.filter(edge => mask[edge] && chosen(edge)).map(line).join("") || "M0 0" });
         const frame = svg("rect", { width: size - 4, height: size - 4, rx: 3, fill: color("paper") });
         const words = `${count(kept, "weight")}${connected ? ", connected" : ""}${preserving ? ", H0 preserved" : ""}`;
         const made = svg("g", { role: "option", "aria-label": words, style: "cursor: pointer",

@@ -1,7 +1,7 @@
 // The race: Kruskal, Prim and Borůvka find the tree of one small layer, side by side, one line of code at a time.
 //
-// Each algorithm is run once and leaves a trace: for each line that ran, what was looked at, what had been taken, and
-// how often two weights had been compared. The view shows a place in the three traces.
+// Each algorithm is run once and leaves a trace: for each line that ran, what was looked at and taken, and how often
+// two weights had been compared. The view shows a place in the three traces.
 
 (function (play) {
   "use strict";
@@ -124,7 +124,6 @@
 
   function build(view) {
     const { m = 4, n = 5 } = view.settings;
-
     let race = { traces: [[0]] }; // the layer, the traces, and what they were made for
     let timer = null;
     const last = () => Math.max(...race.traces.map(trace => trace.length)) - 1;
@@ -162,7 +161,7 @@
       sentence: halt,
     });
     view.choice({ key: "speed", label: "speed", options: Object.keys(LINES_A_SECOND) });
-    // Another layer: whoever is at the end of the race stays there.
+    // At the end of the race one stays there.
     const change = () => {
       halt();
       if (now() === last()) view.set({ step: END });
@@ -261,7 +260,7 @@
       const deaths = taken.map(edge => 1 - race.a[edge] / race.scale).sort((a, b) => a - b);
       panel.dots.replaceChildren(...deaths.map((death, k) => {
         const below = k - deaths.indexOf(death);  // dots at the same death, which it stands upon
-        return svg("circle", { cx: panel.axes.x(death), cy: 44 - 6 * below, r: 3, fill: color("tree") });
+        return play.dot(panel.axes.x(death), 44 - 6 * below, 3, "tree");
       }));
       update(panel.strip, { "aria-label": `Deaths: ${deaths.map(short).join(", ") || "none yet"}` });
       const what = `${count(taken.length, "edge")} taken, ${count(pieces, "piece")}`;
@@ -291,7 +290,6 @@
       start: { value: m, read: play.whole(0, m + n - 1) }, // outputs come first, as in zimp; this is the first input
       speed: { value: "medium", read: play.oneOf(Object.keys(LINES_A_SECOND)) },
     }),
-
     build,
   });
 })(zimpPlay);

@@ -22,15 +22,12 @@ zimpPlay.parts.train = function (play) {
     biases: ofLayers(sizes, m => new Float64Array(m)),
   });
 
-  const copy = ({ sizes, weights, biases }) => ({
-    sizes,
-    weights: weights.map(weight => weight.slice()),
-    biases: biases.map(bias => bias.slice()),
-  });
+  const slices = arrays => arrays.map(array => array.slice());
+  const copy = ({ sizes, weights, biases }) => ({ sizes, weights: slices(weights), biases: slices(biases) });
 
-  // What leaves each layer for one image, the image itself first; the last are the scores of the classes.
-  const forward = ({ weights, biases }, image) => {
-    const signals = [image];
+  // What leaves each layer for an image of x, the image itself first; the last are the scores of the classes.
+  const forward = ({ sizes: [pixels], weights, biases }, x, image) => {
+    const signals = [x.subarray(image * pixels, (image + 1) * pixels)];
     weights.forEach((weight, k) => {
       const [bias, input, last] = [biases[k], signals[k], k === weights.length - 1];
       const output = new Float64Array(bias.length);
@@ -44,16 +41,16 @@ zimpPlay.parts.train = function (play) {
     return signals;
   };
 
-  // The derivatives of the loss by what enters a layer, from those by what leaves it: 0 where the neuron is off.
+  // The derivatives of the loss by what enters a layer, from those by what leaves it.
   const behind = (weight, errors, input) =>
     input.map((signal, j) => {
-      if (!(signal > 0)) return 0;
+      if (!(signal > 0)) return 0; // the neuron is off
       let total = 0;
       for (let i = 0, edge = j; i < errors.length; i += 1, edge += input.length) total += errors[i] * weight[edge];
       return total;
     });
 
-  // Adds to the gradients what one image says; returns its loss, the cross-entropy.
+  // Adds to the gradients what one image says; returns its cross-entropy.
   const backward = ({ weights }, signals, label, gradients) => {
     const scores = signals[weights.length];
     const largest = Math.max(...scores);
@@ -65,7 +62,7 @@ zimpPlay.parts.train = function (play) {
       const [input, byWeight, byBias] = [signals[k], gradients.weights[k], gradients.biases[k]];
       for (let i = 0; i < errors.length; i += 1) {
         const error = errors[i];
-        if (error === 0) continue; // of a neuron that is off
+        if (error === 0) continue;
         byBias[i] += error;
         for (let j = 0, edge = i * input.length; j < input.length; j += 1, edge += 1) {
           byWeight[edge] += error * input[j];
@@ -86,11 +83,9 @@ zimpPlay.parts.train = function (play) {
   // One step of Adam on the images of a batch; returns their mean loss. A pruned weight is zero after it.
   const step = (network, state, x, y, batch, masks) => {
     const { gradient, mean, square } = state;
-    const pixels = network.sizes[0];
     let loss = 0;
     for (const image of batch) {
-      const signals = forward(network, x.subarray(image * pixels, (image + 1) * pixels));
-      loss += backward(network, signals, y[image], gradient) / batch.length;
+      loss += backward(network, forward(network, x, image), y[image], gradient) / batch.length;
     }
     state.steps += 1;
     const rate = ADAM.rate / (1 - ADAM.mean ** state.steps);
@@ -113,16 +108,15 @@ zimpPlay.parts.train = function (play) {
   };
 
   const accuracy = (network, x, y) => {
-    const pixels = network.sizes[0];
     let correct = 0;
     for (let image = 0; image < y.length; image += 1) {
-      const scores = forward(network, x.subarray(image * pixels, (image + 1) * pixels)).pop();
+      const scores = forward(network, x, image).pop();
       if (scores.indexOf(Math.max(...scores)) === y[image]) correct += 1;
     }
     return correct / y.length;
   };
 
-  // The images of each batch, without end: epoch after epoch, each in an order of its own.
+  // The images of each batch, epoch after epoch, each in an order of its own.
   const batches = function* (size, random) {
     for (;;) {
       const order = random.shuffle(Int32Array.from({ length: size }, (_, image) => image));
@@ -130,8 +124,7 @@ zimpPlay.parts.train = function (play) {
     }
   };
 
-  // Trains from step `start` to step `steps`; returns the loss on the last batch and, as it was before the step
-  // `rewind`, the network.
+  // Trains from step `start` to `steps`; returns the last loss and the network as it was before the step `rewind`.
   const train = (network, masks, { x, y }, order, { start, steps, rewind }) => {
     const state = optimizer(network);
     network.weights = network.weights.map((weight, k) => weight.map((value, at) => (masks[k][at] ? value : 0)));
@@ -153,8 +146,7 @@ zimpPlay.parts.train = function (play) {
     return Math.floor(value) + (rest > 0.5 || (rest === 0.5 && Math.floor(value) % 2) ? 1 : 0);
   };
 
-  // How many weights topological pruning leaves in each layer, level after level: its share, but never less than the
-  // tree. Once only the trees remain there is no further level.
+  // How many weights topological pruning leaves in each layer, level after level, until only the trees remain.
   const topologicalSizes = (sizes, levels, rate) => {
     const trees = ofLayers(sizes, (m, n) => m + n - 1);
     const all = [ofLayers(sizes, (m, n) => m * n)];
@@ -164,7 +156,7 @@ zimpPlay.parts.train = function (play) {
     return all;
   };
 
-  // The weights that every layer keeps if all keep the same share of what they have, as many in all as `keep` says.
+  // How many weights each layer keeps if all keep the same share, as many in all as `keep` says.
   const sameShare = (masks, keep) => {
     const left = masks.map(sum);
     return left.map(count => rounded((sum(keep) / sum(left)) * count));
@@ -178,15 +170,15 @@ zimpPlay.parts.train = function (play) {
       return ofLayers(sizes, (m, n, k) => play.magnitudeMask(weights[k], m, n, counts[k], masks[k]));
     },
     global({ weights }, masks, keep) {
-      const flat = arrays => arrays.flatMap(array => Array.from(array));
-      const kept = play.magnitudeMask(flat(weights), 1, flat(weights).length, sum(keep), flat(masks));
+      const [all, exist] = [weights, masks].map(arrays => arrays.flatMap(array => [...array]));
+      const kept = play.magnitudeMask(all, 1, all.length, sum(keep), exist);
       let start = 0;
       return weights.map(({ length }) => kept.slice(start, (start += length)));
     },
     topological({ sizes, weights }, masks, keep) {
       return ofLayers(sizes, (m, n, k) => play.topologicalMask(weights[k], m, n, keep[k], masks[k]));
     },
-    // The weights that topological pruning leaves in each layer, but the largest ones.
+    // As many as topological pruning leaves in each layer, but the largest.
     budget({ sizes, weights }, masks, keep) {
       return ofLayers(sizes, (m, n, k) => play.magnitudeMask(weights[k], m, n, keep[k], masks[k]));
     },
@@ -261,7 +253,7 @@ zimpPlay.parts.train = function (play) {
         layers: ofLayers(sizes, (m, n, k) => ({
           kept: kept[k],
           components: forests[k].components,
-          treeKept: before ? share(before, m, n, k) : 1, // of the tree of the level before, by the pruning in between
+          treeKept: before ? share(before, m, n, k) : 1, // of the tree of the level before
           denseTreeKept: share(dense, m, n, k),
           weights: network.weights[k].slice(),
           mask: masks[k],

@@ -85,7 +85,7 @@ zimpPlay.parts.core = function (play) {
     for (let byte = 0; byte < 8; byte += 1) {
       const next = new Int32Array(256); // first a count, then the position for the next one with this byte
       for (let k = byte; k < 8 * size; k += 8) next[bytes[k]] += 1;
-      if (next[bytes[byte]] === size) continue; // all alike, as half the bytes of numbers that were float32 once
+      if (next[bytes[byte]] === size) continue; // all alike, as half the bytes of what was float32 once
       for (let value = 255, start = 0; value >= 0; value -= 1) {
         const count = next[value];
         next[value] = start;
@@ -116,7 +116,7 @@ zimpPlay.parts.core = function (play) {
     return { find, join };
   };
 
-  // Kruskal's algorithm: which of the `edges` (ascending) are in the maximum spanning forest, the heaviest first.
+  // Kruskal's algorithm: which of the `edges` (ascending) are in the forest, the heaviest first.
   const kruskal = (edges, order, m, n) => {
     const { join } = disjoint(m + n);
     const taken = [];
@@ -207,7 +207,7 @@ zimpPlay.parts.core = function (play) {
     return kept;
   };
 
-  // A number is drawn for each weight, whether its edge exists or not, and the largest numbers stay.
+  // Each weight gets a number, whether its edge exists or not, and the largest numbers stay.
   const randomMask = (m, n, keep, random, mask) =>
     magnitudeMask(Float64Array.from({ length: m * n }, () => random.uniform()), m, n, keep, mask);
 
@@ -237,7 +237,7 @@ zimpPlay.parts.core = function (play) {
       throw new Error(`probability=${probability} must lie strictly between 0 and 1; the median is 0.5`);
     }
     const [few, many] = [Math.min(m, n), Math.max(m, n)];
-    const isolated = -Math.log(probability); // the expected number of isolated neurons that gives this probability
+    const isolated = -Math.log(probability); // so many isolated neurons are expected at this probability
     const [larger, smaller] = [many, few].map(size => Math.log(size) - Math.log(isolated));
     let [low, high] = [Math.max(0, larger), Math.max(0, larger + Math.log(2))];
     for (let round = 0; round < 60; round += 1) {
@@ -251,8 +251,7 @@ zimpPlay.parts.core = function (play) {
 
   // Random numbers
 
-  // xoshiro128** of Blackman and Vigna (2018), started by splitmix32 from a seed of 32 bits: the same numbers in every
-  // browser, which Math.random does not promise.
+  // xoshiro128** of Blackman and Vigna (2018), started by splitmix32: the same numbers in every browser.
   const random = seed => {
     whole("seed", seed, "a whole number");
     if (seed < 0 || seed >= 2 ** 32) throw new Error(`seed=${seed} must lie between 0 and ${2 ** 32 - 1}`);
@@ -291,7 +290,7 @@ zimpPlay.parts.core = function (play) {
   // Pasted matrices
 
   // Lines of numbers with blanks, commas, semicolons or tabs between them, also with decimal commas; or brackets as in
-  // Python, numpy, torch and MATLAB. What can be read in two ways is refused: a wrong guess would be a wrong picture.
+  // Python and MATLAB. What can be read in two ways is refused: a wrong guess would be a wrong picture.
   const parseMatrix = text => {
     if (text.length > CHARACTERS) throw tooLarge(`the text has ${count(text.length, "character")}`);
     // The minus of typeset pages is another character, and so are some of their blanks.
