@@ -291,7 +291,6 @@ zimpPlay.data = zimpPlay.data || {};
       }
     }
 
-
     refresh(changed) {
       this.show(this.state, changed);
       for (const follow of this.bound) follow(this.state);
