@@ -1,10 +1,8 @@
-// A network in a file of the reader's, as in zimp.reports.checkpoints: what its tensors are called and how large they
-// are, and then one tensor at a time. Only slices of the file are read, so it may be larger than memory, and nothing of
-// it is run or leaves the browser.
-var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
+// A network in a file of the reader's, as in zimp.reports.checkpoints: its tensors' names and sizes, then one tensor at
+// a time. Only slices are read, so the file may be larger than memory; nothing of it is run or leaves the browser.
 
 zimpPlay.parts.checkpoint = function (play) {
-  const LONGEST = 100e6; // bytes of a header: more than any has, and what the safetensors library refuses
+  const LONGEST = 100e6; // bytes of a header; the safetensors library refuses more
   const BLOCK = 2 ** 22; // weights of a layer that are at work at a time
   const PREFIXES = { BF: "bfloat", F: "float", I: "int", U: "uint", C: "complex", BOOL: "bool" };
   const SAVE = 'in Python, save_file(model.state_dict(), "model.safetensors") of safetensors.torch writes one';
@@ -18,8 +16,7 @@ zimpPlay.parts.checkpoint = function (play) {
     if (start.byteLength < 9 || start.getUint8(8) !== 123) throw otherKind(new Uint8Array(start.buffer)); // 123 is {
     const length = Number(start.getBigUint64(0, true));
     if (length > file.size - 8) {
-      const sizes = `the header is said to have ${length} bytes, and the whole file has ${file.size}`;
-      throw new Error(`${sizes}; was it copied completely?`);
+      throw cutOff(`the header is said to have ${length} bytes, and the whole file has ${file.size}`);
     }
     if (length > LONGEST) throw damaged(`the header has ${length} bytes, and at most ${LONGEST} are allowed`);
     const entries = parse(await bytesOf(file, 8, 8 + length));
@@ -28,6 +25,8 @@ zimpPlay.parts.checkpoint = function (play) {
     checkPlaces(tensors, 8 + length, file.size);
     return { tensors: tensors.sort((one, other) => natural(one.name, other.name)) };
   };
+
+  const cutOff = what => new Error(`${what}; was it copied completely?`);
 
   const damaged = what => new Error(`${what}; the file is damaged, or no safetensors file`);
 
@@ -77,9 +76,7 @@ zimpPlay.parts.checkpoint = function (play) {
       if (tensor.begin !== end) throw damaged(`the bytes of ${tensor.name} do not begin where others end`);
       end = tensor.end;
     }
-    if (end > size) {
-      throw new Error(`the tensors need ${end} bytes, but the file has ${size}; was it copied completely?`);
-    }
+    if (end > size) throw cutOff(`the tensors need ${end} bytes, but the file has ${size}`);
     if (end < size) throw damaged(`${size - end} bytes at the end belong to no tensor`);
   };
 
@@ -94,7 +91,7 @@ zimpPlay.parts.checkpoint = function (play) {
 
   // Weights
 
-  // Floats of 16 bits, looked up in a table of them all: a sign, an exponent, and so many bits of a fraction.
+  // Floats of 16 bits, looked up in a table of them all.
   const halves = fractionBits => bytes => {
     const [one, top] = [2 ** fractionBits, 2 ** (15 - fractionBits) - 1];
     const values = Float32Array.from({ length: 2 ** 16 }, (_, bits) => {
@@ -134,28 +131,24 @@ zimpPlay.parts.checkpoint = function (play) {
 
   const readTensor = (file, tensor) => readRows(file, tensor, 0, sidesOf(tensor)[0]);
 
-  // What zimp.report says of a layer, from two passes over its rows: the tree; of each of its edges the rank, which is
-  // how many weights come no later in the order, so that magnitude pruning keeps the edge if it keeps so many; the safe
-  // density; and, since files have zeros where weights were pruned, the components of what is not zero. Yields the
-  // share that is done.
+  // What zimp.report says of a layer, from two passes over its rows: the tree; the rank of each of its edges, which is
+  // how many weights magnitude pruning must keep to keep it; the safe density; and the components of what is not zero,
+  // since files have zeros where weights were pruned. Yields the share that is done.
   play.jobs.layer = async function* ({ file, tensor }) {
     const [m, n] = sidesOf(tensor);
     if (tensor.shape.length < 2 || m * n === 0) {
       const shape = `shape (${tensor.shape.join(", ")})`;
       throw new Error(`${tensor.name} has ${shape}; a layer is a non-empty matrix (outputs, inputs)`);
     }
-    const height = Math.max(1, Math.floor(BLOCK / n));
     let tree = { edges: [], magnitudes: [] }; // of the rows so far, from heavy to light
-    for (let first = 0; first < m; first += height) {
-      const weights = await readRows(file, tensor, first, Math.min(m, first + height));
+    for await (const { weights, first, share } of blocks(file, tensor)) {
       tree = grown(tree, weights, first, m, n);
-      yield Math.min(m, first + height) / (2 * m);
+      yield share / 2;
     }
     const { edges, magnitudes } = tree;
-    const ranks = new Float64Array(edges.length); // first, how many weights come between an edge and the one before it
+    const ranks = new Float64Array(edges.length); // first, how many weights come between it and the edge before
     let kept = 0;
-    for (let first = 0; first < m; first += height) {
-      const weights = await readRows(file, tensor, first, Math.min(m, first + height));
+    for await (const { weights, first, share } of blocks(file, tensor)) {
       for (let k = 0; k < weights.length; k += 1) {
         const magnitude = Math.abs(weights[k]);
         if (magnitude > 0) kept += 1;
@@ -164,23 +157,25 @@ zimpPlay.parts.checkpoint = function (play) {
           if (next < edges.length) ranks[next] += 1;
         }
       }
-      yield 0.5 + Math.min(m, first + height) / (2 * m);
+      yield 0.5 + share / 2;
     }
     for (let k = 1; k < edges.length; k += 1) ranks[k] += ranks[k - 1];
-    return {
-      m,
-      n,
-      rows: Int32Array.from(edges, edge => Math.floor(edge / n)),
-      cols: Int32Array.from(edges, edge => edge % n),
-      values: Float64Array.from(magnitudes),
-      ranks,
-      safeDensity: ranks[edges.length - 1] / (m * n),
-      kept,
-      components: m + n - magnitudes.filter(Boolean).length,
-    };
+    const components = m + n - magnitudes.filter(Boolean).length;
+    const safeDensity = ranks[edges.length - 1] / (m * n);
+    return { ...play.treeOf(edges, magnitudes, m, n), m, n, ranks, safeDensity, kept, components };
   };
 
-  // How many edges of the tree come before a weight in the order: a binary search.
+  // The rows of a layer, so many at a time, and the share of the layer that is read with them.
+  const blocks = async function* (file, tensor) {
+    const [m, n] = sidesOf(tensor);
+    const height = Math.max(1, Math.floor(BLOCK / n));
+    for (let first = 0; first < m; first += height) {
+      const last = Math.min(m, first + height);
+      yield { weights: await readRows(file, tensor, first, last), first, share: last / m };
+    }
+  };
+
+  // How many edges of the tree come before a weight: a binary search.
   const place = ({ edges, magnitudes }, magnitude, edge) => {
     let [low, high] = [0, edges.length];
     while (low < high) {
@@ -193,8 +188,8 @@ zimpPlay.parts.checkpoint = function (play) {
   };
 
   // The tree once more rows are there. An edge of theirs that is not the heaviest of its row closes a cycle with that
-  // one and the path in the tree between their inputs. If it is no heavier than any edge of such paths, it comes last
-  // in the cycle, and so it is not in the tree: after the first rows this leaves few edges to sort.
+  // one and the path in the tree between their inputs. If no edge of such paths is lighter, it comes last in the cycle
+  // and is not in the tree: after the first rows few edges are left to sort.
   const grown = (tree, weights, first, m, n) => {
     const path = lightestBetweenInputs(tree, n);
     const order = Array.from(tree.edges.keys()).sort((one, other) => tree.edges[one] - tree.edges[other]);
@@ -217,8 +212,8 @@ zimpPlay.parts.checkpoint = function (play) {
     return { edges: taken.map(k => edges[k]), magnitudes: taken.map(k => magnitudes[k]) };
   };
 
-  // The lightest edge on any path between two inputs; no such path goes through an output with one edge. Less than any
-  // weight as long as there is no tree.
+  // The lightest edge on any path between two inputs, which goes through no output with one edge. Less than any weight
+  // as long as there is no tree.
   const lightestBetweenInputs = ({ edges, magnitudes }, n) => {
     if (!edges.length) return -1;
     const counts = new Map();
@@ -228,6 +223,6 @@ zimpPlay.parts.checkpoint = function (play) {
     return inner.length ? inner[inner.length - 1] : Infinity;
   };
 
-  Object.assign(play, { readHeader, readTensor });
+  Object.assign(play, { product, readHeader, readTensor });
 };
 zimpPlay.parts.checkpoint(zimpPlay);

@@ -1,20 +1,15 @@
-// Drag a weight: graph, maximum spanning forest, barcode and Betti curve of a layer while one weight changes. An edge
-// outside the forest changes nothing until it passes the lightest edge of its cycle; then it takes one bar along.
-
-var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
+// Drag a weight: graph, forest, barcode and Betti curve of a layer while one weight changes. An edge outside the forest
+// changes nothing until it passes the lightest edge of its cycle; then it takes one bar along.
 
 (function (play) {
   "use strict";
-  const { svg, html, update, color, round, exists, edgeName, shown } = play;
+  const { svg, html, update, color, label, round, exists, edgeName, shown } = play;
   const LARGEST = 4096;
-  const LABELLED = 12; // weights at most of a layer that is drawn as a graph with labels; a larger one is a matrix
+  const LABELLED = 12; // weights of a layer that is a graph with labels; a larger one is a matrix
   const NONE = -1;
   const BARS = 104; // pixels, the height of the barcode
 
-  const grow = ({ weights, m, n, mask }) => {
-    const { rows, cols } = play.forest(weights, m, n, mask);
-    return Array.from(rows, (row, k) => row * n + cols[k]);
-  };
+  const grow = ({ weights, m, n, mask }) => play.forest(weights, m, n, mask).edges;
 
   // All that is drawn of a layer; distances are 1 - |w| / scale, in the order of the forest's edges.
   function study(layer, scale) {
@@ -26,8 +21,8 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     return { ...layer, unit, size, forest, tree: new Set(forest), distances, components: m + n - forest.length };
   }
 
-  // The edge that it changes places with: for an edge of the forest the heaviest that could replace it, for any other
-  // the lightest edge of its cycle.
+  // What an edge changes places with: in the forest the heaviest that could replace it, outside the lightest of its
+  // cycle.
   function rival(layer, edge) {
     const { weights, tree, forest } = layer;
     if (tree.has(edge)) {
@@ -37,9 +32,9 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     return forest.find(e => !changed.includes(e));
   }
 
-  // The edges of the forest that lie on the cycle of an edge outside it.
+  // The edges of the forest on the cycle of an edge outside it.
   function cycle({ m, n, forest, components }, edge) {
-    const without = left => Array.from({ length: m * n }, (_, e) => e !== left && (e === edge || forest.includes(e)));
+    const without = left => play.range(0, m * n).map(e => e !== left && (e === edge || forest.includes(e)));
     return forest.filter(left => play.pieces(m, n, without(left)).count === components);
   }
 
@@ -58,7 +53,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       (against ? `Below ${against}, it would lose its place.` : "No other edge can take its place.");
   }
 
-  // What the change of one weight did: at most one exchange of edges, and at most one bar that slides.
+  // What a change did: at most one exchange of edges, and at most one bar that slides.
   function happened(before, after, edge) {
     const name = edgeName(after, edge);
     if (before.unit !== after.unit) return `${name} is now the heaviest edge, and the scale of all bars.`;
@@ -74,19 +69,18 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
   }
 
   function film(layer, t) {
-    const entered = [...layer.weights.keys()].filter(edge => exists(layer, edge) && layer.size(edge) >= t).length;
+    const entered = play.edgesOf(layer.m, layer.n, layer.mask).filter(edge => layer.size(edge) >= t).length;
     return `At threshold ${digits(t)}: edges that are in: ${entered}; components: ${components(layer, t)}.`;
   }
 
   function build(view) {
-    const { weights = [0.9], mask } = view.settings;
-    play.startLayer(view, { scale: Math.max(0, ...weights.map((w, edge) => (!mask || mask[edge] ? Math.abs(w) : 0))) });
     const drawing = view.canvas("A layer, its barcode and its Betti curve");
     update(drawing, { role: "group", style: "touch-action: pan-y" }); // it has parts that can be acted on
     let laid = {}; // what is drawn, until the shape of the layer or the width changes
     let lit = NONE; // the edge under the pointer
     let studied = {};
-    view.before = null; // the layer ahead of the last change: where the bar ended remains to be seen
+    let before = null; // the layer ahead of the last change, to show where the bar ended
+    view.clear = () => (before = null);
 
     function current() {
       const layer = play.layerOf(view);
@@ -98,13 +92,11 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     // What a reader can do to an edge.
     function select(edge) {
       if (edge === undefined || edge === NONE) return;
-      view.before = null;
-      lit = NONE;
+      [before, lit] = [null, NONE];
       view.set({ edge }, chosen(current(), edge));
     }
     function change(edge, value, from) {
-      view.before = from;
-      lit = NONE;
+      [before, lit] = [from, NONE];
       weight.value = value;
       const w = from.weights.map((old, e) => (e === edge ? value : old));
       view.set({ w, edge, scale: Math.max(view.state.scale, Math.abs(value)) });
@@ -113,12 +105,13 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     const top = () => current().unit || 1;
     const step = () => 10 ** Math.ceil(Math.log10(top()) - 1e-9) / 100;
     function resize(edge, size, from = current()) { // in whole steps, at most to the scale; the sign stays
-      const rounded = +(Math.round(Math.min(Math.max(0, size), top()) / step()) * step()).toPrecision(12);
+      const rounded = +(Math.round(play.clamp(size, 0, top()) / step()) * step()).toPrecision(12);
       change(edge, from.weights[edge] < 0 ? -rounded : rounded, from);
     }
     function press(event, edge) {
       const size = Math.abs(current().weights[edge]);
-      const by = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: 10, PageDown: -10 }[event.key];
+      const [right, down] = play.ARROWS[event.key] || [0, 0];
+      const by = right - down || { PageUp: 10, PageDown: -10 }[event.key];
       const end = { Home: 0, End: top() }[event.key];
       if (by || end !== undefined) resize(edge, by ? size + by * step() : end);
       else if (/^[-\d.]$/.test(event.key)) {
@@ -138,25 +131,21 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     // Controls: the threshold, an edge by its neurons, a matrix.
     view.slider({ key: "t", label: "threshold t", min: 0, max: 1.05, step: 0.01, format: digits,
       sentence: ({ t }) => film(current(), t) });
-    let stop = null;
     function halt() {
-      if (stop) stop();
-      stop = null;
+      view.rest();
       update(player, { text: "Play" });
     }
     const player = view.button({ label: "Play", press() {
-      if (stop) return halt();
+      if (player.textContent === "Stop") return halt();
       const from = view.state.t || 1.05;
-      const show = part => view.set({ t: round(from * (1 - part), 3) }, film(current(), from * (1 - part)));
-      stop = () => {};
       update(player, { text: "Stop" });
-      const end = view.animate(show, 8000 * from, halt);
-      if (stop) stop = end;
+      const show = t => view.set({ t: round(t, 3) }, film(current(), t));
+      view.animate(part => show(from * (1 - part)), 8000 * from, halt);
     } });
     view.root.addEventListener("input", halt);
 
     const fields = [0, 1, 2].map(k => html("input", {
-      autocomplete: "off", style: "width: 3.6rem", inputmode: k < 2 && "numeric",
+      autocomplete: "off", inputmode: k < 2 && "numeric",
       keydown(event) {
         if (event.key === "Enter") (k < 2 ? pick : type)();
         else if (k === 2 && /^(Arrow|Page)(Up|Down)$/.test(event.key)) press(event, view.state.edge);
@@ -165,8 +154,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     }));
     const [x, y, weight] = fields;
     const labels = ["edge from x", "to y", "weight"].map((label, k) => html("label", {}, label, fields[k]));
-    view.controls.append(
-      html("div", { class: "zimp-live-field" }, ...labels, html("button", { type: "button", click: type }, "Enter")));
+    view.add(html("div", { class: "zimp-live-field" }, ...labels, play.button("Enter", type)));
     function pick() {
       const layer = current();
       const [col, row] = [x, y].map(({ value }) => (/^\d+$/.test(value) ? +value : Infinity));
@@ -178,7 +166,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     function type() {
       const text = weight.value.trim().replace("−", "-").replace(/^(-?\d*),(\d+)$/, "$1.$2");
       if (!exists(current(), view.state.edge)) return view.fail("Choose an edge first.");
-      if (text === "" || !(Math.abs(text) < 1e300)) {
+      if (play.number(-1e300, 1e300).parse(text) === undefined) {
         return view.fail(`“${weight.value.slice(0, 40)}” is not a number. Type a weight such as 0.35.`);
       }
       change(view.state.edge, +text, current());
@@ -188,16 +176,15 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         try {
           const { weights, m, n } = play.parseMatrix(text);
           const w = Array.from(weights);
-          view.before = null;
+          before = null;
           view.set({ w, m, own: true, scale: Math.max(...w.map(Math.abs)), edge: NONE },
             `A ${m} × ${n} layer. Its tree has ${m + n - 1} of the ${m * n} weights.`);
         } catch (error) {
           view.fail(`The matrix was not taken: ${error.message}.`);
         }
       } }).closest("div");
-    const folded = html("details", {}, html("summary", { style: "line-height: 28px" }, "Paste a matrix"));
-    paste.before(folded);
-    folded.append(paste);
+    const folded = html("details", {}, html("summary", {}, "Paste a matrix"));
+    view.add(folded).append(paste);
 
     // The drawing. What stays while a weight changes is laid out once.
     function light(edge = NONE) {
@@ -205,26 +192,18 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       lit = edge;
       requestAnimationFrame(() => draw());
     }
-    const offset = event => {
-      const { left, top } = drawing.getBoundingClientRect();
-      return [event.clientX - left, event.clientY - top];
-    };
     // Pointing lights the edge that `find` gives for a point, a click chooses it.
     const linked = find => ({
-      pointermove: event => light(find(...offset(event))), pointerleave: () => light(),
-      click: event => select(find(...offset(event))),
+      pointermove: event => light(find(...play.offset(drawing, event))), pointerleave: () => light(),
+      click: event => select(find(...play.offset(drawing, event))),
     });
 
     function lay(layer, width) {
       const { m, n } = layer;
       drawing.replaceChildren();
-      const wide = width >= 560;
+      const { wide } = view;
       const side = wide ? width * 0.44 : width;
-      const line = (ink, thick, more = {}) => {
-        const path = svg("path", { fill: "none", "pointer-events": "none", stroke: color(ink), "stroke-width": thick });
-        drawing.append(update(path, more));
-        return path;
-      };
+      const line = (...look) => drawing.appendChild(play.path(...look));
       const halo = line("ink", 16, { "stroke-opacity": 0.16, "stroke-linecap": "round" });
       const box = { left: 34, top: 18, width: side - 68, height: wide ? 246 : 210 };
       const picture = (layer.weights.length <= LABELLED ? graph : matrix)(layer, box);
@@ -232,8 +211,8 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const origin = wide ? 20 : 270;
       const [above, below, bars] = [svg("g"), svg("g"), svg("g")];
       drawing.append(above, below, bars);
-      const plot = { left, width: width - left - 26, x: [0, 1] };
-      const { x } = play.axes(above, { ...plot, top: origin, height: BARS, y: [0, 1], xticks: [], yticks: [],
+      const plot = { left, width: width - left - 26 };
+      const { x } = play.axes(above, { ...plot, top: origin, height: BARS, xticks: [], yticks: [],
         ylabel: "barcode" });
       const { y } = play.axes(below, { ...plot, top: origin + 138, height: 90, y: [0, m + n], ylabel: "components",
         yticks: play.ticks(0, m + n).filter(Number.isInteger), xlabel: "distance 1 − |w| / scale" });
@@ -241,8 +220,8 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const slide = line("ink", 1, { "stroke-dasharray": "2 3" });
       const here = line("ink", 2);
       const now = line("ink", 1, { "stroke-dasharray": "5 4" });
-      const dot = svg("circle", { r: 4.5, fill: color("ink") });
-      const [name, count] = [svg("text"), svg("text")].map(text => update(text, { "text-anchor": "middle" }));
+      const dot = play.dot(0, 0, 4.5, "ink");
+      const [name, count] = [1, 2].map(() => label("", 0, 0, "middle"));
       const area = { x: left - 8, width: plot.width + 30, fill: "transparent" };
       drawing.append(dot, name, count, svg("rect", { ...area, y: origin, height: 228, ...linked((across, down) => {
         const { forest, components, distances } = current(); // a bar, or the nearest step of the curve
@@ -263,15 +242,13 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const { m, n } = layer;
       const [across, down] = [Math.min(40, width / n), Math.min(40, height / m)];
       const gap = across > 9 ? 1 : 0;
-      const squares = layer.weights.map((_, edge) => {
-        const [x, y] = [left + (edge % n) * across, top + Math.floor(edge / n) * down].map(value => round(value));
-        return `M${x} ${y}h${round(across - gap)}v${round(down - gap)}h${round(gap - across)}z`;
-      });
-      // One path for each look, since a thousand elements would take longer than a frame: pruned, not in yet, of the
-      // tree, and the others, the heavier the darker.
+      const squares = layer.weights.map((_, edge) =>
+        play.square(left + (edge % n) * across, top + Math.floor(edge / n) * down, across - gap, down - gap));
+      // One path for each look, since a thousand elements take longer than a frame: pruned, not in yet, of the tree,
+      // and the others, the heavier the darker.
       const looks = ["pruned", "paper", "tree", ...Array(8).fill("kept")];
       const paths = looks.map((look, k) => svg("path", { fill: color(look), opacity: k < 3 ? 1 : (k - 2) / 8 }));
-      const ring = svg("path", { fill: "none", stroke: color("ink"), "stroke-width": 2, "pointer-events": "none" });
+      const ring = play.path("ink", 2);
       const found = linked((x, y) => {
         const [col, row] = [Math.floor((x - left) / across), Math.floor((y - top) / down)];
         return exists(layer, row * n + col) ? row * n + col : NONE;
@@ -279,8 +256,8 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       found.role = "img";
       found["aria-label"] = `The ${m} × ${n} layer as a matrix`;
       drawing.append(svg("g", { "shape-rendering": "crispEdges", ...found }, ...paths), ring,
-        svg("text", { x: left, y: top - 6, text: "inputs x" }),
-        svg("text", { transform: `translate(${left - 8} ${top + 54}) rotate(-90)`, text: "outputs y" }));
+        label("inputs x", left, top - 6),
+        label("outputs y", 0, 0, "start", { transform: `translate(${left - 8} ${top + 54}) rotate(-90)` }));
       return { paths, squares, ring };
     }
 
@@ -305,7 +282,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
             "aria-valuetext": `${now}, ${tree.has(e) ? "in the tree" : "outside the tree"}`,
           });
         }
-        const around = other === NONE ? [] : [edge, ...cycle(layer, edge)].map(picture.ends);
+        const around = other === NONE ? [] : [edge, ...cycle(layer, edge)].map(picture.endsOf);
         update(laid.halo, { d: around.map(([a, b]) => `M${a.x} ${a.y}L${b.x} ${b.y}`).join("") });
       } else {
         const d = picture.paths.map(() => "");
@@ -319,15 +296,14 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const marked = forest.indexOf(inside ? edge : other);
       play.bars(laid.bars, distances, never, { x, top: origin, height: BARS, marked });
       const end = x(1 - size(edge));
-      const { before } = view;
       const moved = before && inside ? before.forest.find(e => e === edge || !tree.has(e)) : undefined;
       const row = round(origin + BARS - ((marked + 0.5) / (forest.length + never)) * BARS);
       const path = (line, d) => update(laid[line], { d });
-      path("slide", moved === undefined ? "" : `M${end} ${row}H${x(1 - before.size(moved))}m0 -7v14`);
+      path("slide", moved === undefined ? "" : `M${end} ${row}h${round(x(1 - before.size(moved)) - end)}m0 -7v14`);
       path("betti", `M${x(0)} ${laid.y(m + n)}` +
         distances.map((d, k) => `H${x(d)}V${laid.y(m + n - k - 1)}`).join("") + `H${x(1.04)}`);
       path("here", edge === NONE ? "" : `M${end} ${origin}v${BARS}m0 34v90`);
-      update(laid.here, { stroke: color(inside ? "tree" : "kept") });
+      update(laid.here, { style: play.stroke(inside ? "tree" : "kept") });
       update(laid.name, { text: edge === NONE ? "" : edgeName(layer, edge), x: end || 0, y: origin + BARS + 15 });
       const [now, pieces] = [x(1 - t), components(layer, t)];
       path("now", `M${now} ${origin - 4}v232`);
@@ -346,13 +322,16 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
   play.register("drag", {
     title: "Drag a weight",
-    state: {
-      ...play.layerState(LARGEST),
-      scale: { value: 0.9, read: play.number(0, 1e300) },
-      t: { value: 0, read: play.number(0, 1.05) },
-      edge: { value: NONE, read: play.whole(NONE, LARGEST - 1) },
+    state(settings) {
+      const { weights = [0.9], mask } = settings;
+      const heaviest = Math.max(0, ...weights.map((w, edge) => (!mask || mask[edge] ? Math.abs(w) : 0)));
+      return {
+        ...play.layerState(LARGEST, settings),
+        scale: { value: heaviest, read: play.number(0, 1e300) },
+        t: { value: 0, read: play.number(0, 1.05) },
+        edge: { value: NONE, read: play.whole(NONE, LARGEST - 1) },
+      };
     },
-    reset: view => (view.before = null),
     build,
   });
 })(zimpPlay);

@@ -1,11 +1,9 @@
 // The frame around every live view: its state and address, its controls, what it draws with, and the worker.
 //
-// A view is registered once, `zimpPlay.register("drag", { title, state, build })`, and is shown in each element
-// `<div class="zimp-live" data-zimp-view="drag">`. `state` says what the view can be set to; `build(view)` makes its
-// elements and returns the function that draws a state. Text that comes from a reader, a file or an address is only
-// ever set as text.
+// `zimpPlay.register("drag", { title, state, build })` shows a view in each `<div class="zimp-live"
+// data-zimp-view="drag">`. `state(settings)` says what it can be set to; `build(view)` makes its elements and returns
+// the function that draws a state. What comes from a reader, a file or an address is only ever set as text.
 
-var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
 zimpPlay.data = zimpPlay.data || {};
 
 (function (play) {
@@ -13,17 +11,13 @@ zimpPlay.data = zimpPlay.data || {};
 
   // What a part of the state may be: `parse` gives the value of a text or undefined, `write` is its inverse, and `rule`
   // says in words what is allowed.
-  const whole = (low, high) => ({
-    parse: text => (/^-?\d{1,9}$/.test(text) && +text >= low && +text <= high ? +text : undefined),
+  const from = (pattern, words) => (low, high) => ({
+    parse: text => (pattern.test(text) && +text >= low && +text <= high ? +text : undefined),
     write: String,
-    rule: `a whole number from ${low} to ${high}`,
+    rule: `a ${words} from ${low} to ${high}`,
   });
-  const number = (low, high) => ({
-    parse: text =>
-      /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text) && +text >= low && +text <= high ? +text : undefined,
-    write: String,
-    rule: `a number from ${low} to ${high}`,
-  });
+  const whole = from(/^-?\d{1,9}$/, "whole number");
+  const number = from(play.NUMBER, "number");
   const oneOf = values => ({
     parse: text => (values.includes(text) ? text : undefined),
     write: String,
@@ -34,21 +28,16 @@ zimpPlay.data = zimpPlay.data || {};
     write: on => (on ? "yes" : "no"),
     rule: "yes or no",
   });
-  const text = longest => ({
-    parse: value => (value.length <= longest ? value : undefined),
-    write: String,
-    rule: `a text of at most ${longest} letters`,
-  });
-  const numbers = (low, high, longest) => ({  // a list, separated by spaces
+  const numbers = (low, high, longest, kind = number) => ({ // a list, separated by spaces
     parse(value) {
-      const parts = value === "" ? [] : value.split(" ").map(number(low, high).parse);
+      const parts = value === "" ? [] : value.split(" ").map(kind(low, high).parse);
       return parts.length <= longest && !parts.includes(undefined) ? parts : undefined;
     },
     write: list => list.join(" "),
     rule: `at most ${longest} numbers from ${low} to ${high}`,
   });
 
-  // Elements. Attributes that are functions listen; everything else is set as text.
+  // Elements. Attributes that are functions listen; text is set as text.
   function element(made, attributes, children) {
     update(made, attributes);
     made.append(...children);
@@ -68,32 +57,58 @@ zimpPlay.data = zimpPlay.data || {};
   const svg = (tag, attributes = {}, ...children) =>
     element(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
   const color = name => `var(--zimp-${name})`;
-  const round = (value, digits = 2) => +value.toFixed(digits);
+  const fill = name => `fill: ${color(name)}`;
+  const stroke = name => `stroke: ${color(name)}`;
+  const label = (text, x, y, anchor = "start", more = {}) =>
+    svg("text", { x, y, text, "text-anchor": anchor, ...more });
+  const path = (ink, thick, more = {}) =>
+    svg("path", { fill: "none", style: stroke(ink), "stroke-width": thick, ...more });
+  const dot = (cx, cy, r, ink, more = {}) => svg("circle", { cx, cy, r, style: fill(ink), ...more });
+  const square = (x, y, width, height = width) =>
+    `M${round(x)} ${round(y)}h${round(width)}v${round(height)}h${round(-width)}z`;
+  const button = (words, click, more = {}) => html("button", { type: "button", click, ...more }, words);
+  const show = (shown, on) => update(shown, { hidden: !on });
+  const control = (kind, words, ...controls) =>
+    html("label", { class: `zimp-live-${kind}` }, html("span", {}, words), ...controls);
+  function offset(drawing, event) { // where the pointer is in a drawing
+    const { left, top } = drawing.getBoundingClientRect();
+    return [event.clientX - left, event.clientY - top];
+  }
+  const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-  // Axes in a box of an SVG: ticks and labels are drawn; what comes back turns numbers into pixels. Drawn anew, the old
-  // ones are replaced.
+  // Numbers and words.
+  const round = (value, digits = 2) => +value.toFixed(digits);
+  const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+
+  // Neurons are numbered as in play.pieces, outputs first.
+  const neuronName = (vertex, m) =>
+    (vertex < m ? `y${vertex}` : `x${vertex - m}`).replace(/\d/g, digit => "₀₁₂₃₄₅₆₇₈₉"[digit]);
+  const edgeName = ({ m, n }, edge) => play.ends(edge, m, n).reverse().map(end => neuronName(end, m)).join("–");
+  const named = options => (Array.isArray(options) ? options.map(value => [value, value]) : Object.entries(options));
+
+  // Axes in a box of an SVG, in place of older ones. What comes back turns numbers into pixels.
   function axes(parent, given) {
-    const { left, top, width, height, x, y, xlabel = "", ylabel = "", xticks, yticks, format = String } = given;
-    const { xformat = format, yformat = format } = given;
+    const { left, top, width, height, x = [0, 1], y = [0, 1], xlabel = "", ylabel = "" } = given;
+    const { xticks = ticks(...x), yticks = ticks(...y), format = String, xformat = format, yformat = format } = given;
     let group = parent.querySelector(":scope > .zimp-axes");
     if (group) group.replaceChildren();
     else parent.prepend((group = svg("g", { class: "zimp-axes", "aria-hidden": "true" })));
     const across = value => round(left + ((value - x[0]) / (x[1] - x[0])) * width);
     const up = value => round(top + height - ((value - y[0]) / (y[1] - y[0])) * height);
     const line = (x1, y1, x2, y2) => group.append(svg("line", { x1, y1, x2, y2, stroke: color("ink") }));
-    const label = (content, place) => group.append(svg("text", { ...place, text: content }));
+    const write = (...words) => group.append(label(...words));
     line(left, top, left, top + height);
     line(left, top + height, left + width, top + height);
-    for (const tick of xticks || ticks(...x)) {
+    for (const tick of xticks) {
       line(across(tick), top + height, across(tick), top + height + 4);
-      label(xformat(tick), { x: across(tick), y: top + height + 17, "text-anchor": "middle" });
+      write(xformat(tick), across(tick), top + height + 17, "middle");
     }
-    for (const tick of yticks || ticks(...y)) {
+    for (const tick of yticks) {
       line(left - 4, up(tick), left, up(tick));
-      label(yformat(tick), { x: left - 7, y: up(tick) + 4, "text-anchor": "end" });
+      write(yformat(tick), left - 7, up(tick) + 4, "end");
     }
-    label(xlabel, { x: left + width / 2, y: top + height + 34, "text-anchor": "middle" });
-    label(ylabel, { x: left, y: top - 8, "text-anchor": "start" });
+    write(xlabel, left + width / 2, top + height + 34, "middle");
+    write(ylabel, left, top - 8);
     return { x: across, y: up, path: points => "M" + points.map(([a, b]) => `${across(a)} ${up(b)}`).join("L") };
   }
   function ticks(low, high) {  // about five round numbers
@@ -106,60 +121,53 @@ zimpPlay.data = zimpPlay.data || {};
   }
 
   // A layer as a graph in a box: inputs x on the left, outputs y on the right. `edge` and `neuron` change the drawing.
-  function graph(parent, { m, n, left, top, width, height, names = true }) {
+  function graph(parent, { m, n, left, top, width, height, names = true, r = 6 }) {
     const [behind, front, neurons] = ["edges", "edges", "neurons"].map(name => svg("g", { class: `zimp-${name}` }));
     const group = svg("g", { class: "zimp-graph" }, behind, front, neurons);
     parent.append(group);
-    const lower = index => String(index).replace(/\d/g, digit => "₀₁₂₃₄₅₆₇₈₉"[digit]);
-    const spread = (count, k) => top + (count === 1 ? height / 2 : (k / (count - 1)) * height);
-    const column = (letter, count, x) =>
-      Array.from({ length: count }, (_, k) => {
-        const circle = svg("circle", { r: 6, stroke: color("ink"), "stroke-width": 1.5, fill: color("paper") });
-        const anchor = letter === "x" ? "end" : "start";
-        const beside = letter === "x" ? -11 : 11;
-        const name = svg("text", { x: beside, y: 4, "text-anchor": anchor, text: letter + lower(k) });
-        const drawn = svg("g", {}, circle, ...(names ? [name] : []));
-        neurons.append(drawn);
-        return { x, y: spread(count, k), home: x, circle, drawn };
-      });
-    const inputs = column("x", n, left);
-    const outputs = column("y", m, left + width);
-    const edges = new Map();
+    const vertices = play.range(0, m + n).map(vertex => {
+      const [out, k, size] = vertex < m ? [1, vertex, m] : [-1, vertex - m, n];
+      const circle = svg("circle", { r, stroke: color("ink"), "stroke-width": 1.5, fill: color("paper") });
+      const drawn = svg("g", {}, circle);
+      if (names) drawn.append(label(neuronName(vertex, m), 11 * out, 4, out > 0 ? "start" : "end"));
+      neurons.append(drawn);
+      const x = out > 0 ? left + width : left;
+      return { x, y: top + (size === 1 ? height / 2 : (k / (size - 1)) * height), home: x, out, drawn, circle };
+    });
+    const lines = new Map();
     const place = ({ x, y, drawn }) => update(drawn, { transform: `translate(${round(x)} ${round(y)})` });
-    const lay = ({ line, row, col }) => {
-      const [from, to] = [inputs[col], outputs[row]];
+    const endsOf = edge => play.ends(edge, m, n).map(vertex => vertices[vertex]);
+    const lay = (line, edge) => {
+      const [to, from] = endsOf(edge);
       update(line, { x1: round(from.x), y1: round(from.y), x2: round(to.x), y2: round(to.y) });
     };
-    [...inputs, ...outputs].forEach(place);
+    vertices.forEach(place);
     return {
-      group, inputs, outputs,
-      // An edge's `stroke` (null: it is not there), `width` in pixels, `dashed`, and whether it is drawn in `front`.
-      edge(row, col, { stroke, width: thick = 2, dashed = false, ahead = false }) {
-        const key = row * n + col;
-        if (!edges.has(key)) edges.set(key, { row, col, line: svg("line", { "stroke-linecap": "round" }) });
-        const { line } = edges.get(key);
-        if (stroke === null) return line.remove();
-        const dashes = dashed && "2 4";
-        update(line, { style: `stroke: ${color(stroke)}`, "stroke-width": round(thick), "stroke-dasharray": dashes });
+      endsOf,
+      // An edge's `ink` (null: it is not there), `width` in pixels, `dashed`, and whether it is drawn in `front`.
+      edge(edge, { ink, width = 2, dashed = false, ahead = false }) {
+        if (!lines.has(edge)) lines.set(edge, svg("line", { "stroke-linecap": "round" }));
+        const line = lines.get(edge);
+        if (ink === null) return line.remove();
+        update(line, { style: stroke(ink), "stroke-width": round(width), "stroke-dasharray": dashed && "2 4" });
         const home = ahead ? front : behind;
         if (line.parentNode !== home) home.append(line);
-        lay(edges.get(key));
+        lay(line, edge);
         return line;
       },
-      // A neuron `aside` by some pixels, away from the middle, and filled with a colour.
-      neuron(side, index, { aside = 0, fill = "paper" }) {
-        const found = side === "x" ? inputs[index] : outputs[index];
-        found.x = found.home + (side === "x" ? -aside : aside);
-        update(found.circle, { style: `fill: ${color(fill)}` });
+      // A neuron `aside` by some pixels, away from the middle, and filled with an `ink`.
+      neuron(vertex, { aside = 0, ink }) {
+        const found = vertices[vertex];
+        found.x = found.home + found.out * aside;
+        update(found.circle, { style: fill(ink) });
         place(found);
-        for (const edge of edges.values()) if ((side === "x" ? edge.col : edge.row) === index) lay(edge);
-        return found.drawn;
+        lines.forEach((line, edge) => play.ends(edge, m, n).includes(vertex) && lay(line, edge));
       },
     };
   }
 
-  // Work. A job is a generator: what it yields is its progress, what it returns its result. It runs in a worker made
-  // from the text of the parts, so that a page from disk has one too; where none may be made, in slices on the page.
+  // A job is a generator: it yields its progress and returns its result. It runs in a worker made from the text of the
+  // parts, so that a page from disk has one too; where none may be made, in slices on the page.
   function drive(play, post) {
     let job, paused, stepping;
     async function go() {
@@ -222,44 +230,50 @@ zimpPlay.data = zimpPlay.data || {};
   // One shown view.
   class View {
     constructor(root, name, definition) {
-      Object.assign(this, { root, name, definition, data: play.data });
+      Object.assign(this, { root, name, work, data: play.data });
       this.settings = JSON.parse(root.dataset.settings || "{}");
-      this.start = Object.fromEntries(Object.entries(definition.state).map(([key, { value }]) => [key, value]));
-      Object.assign(this.start, this.settings.state);
-      this.state = { ...this.start };
+      this.parts = definition.state(this.settings);
+      this.start = Object.fromEntries(Object.entries(this.parts).map(([key, { value }]) => [key, value]));
+      this.state = Object.assign(this.start, this.settings.state);
       this.reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
       this.stage = html("div", { class: "zimp-live-stage" });
       this.controls = html("div", { class: "zimp-live-controls" });
       this.sentence = html("p", { class: "zimp-live-sentence", "aria-live": "polite" });
       this.trouble = html("p", { class: "zimp-live-trouble", role: "alert" });
       this.link = html("span", { class: "zimp-live-link" });
-      const button = (words, click) => html("button", { type: "button", click }, words);
-      const foot = html("div", { class: "zimp-live-foot" }, button("Reset", () => this.reset()));
-      if (onPage()) foot.append(button("Copy link to this setting", () => this.copy()));
-      foot.append(this.link);
-      // JupyterLab would take the arrow keys for itself, except from elements that say so.
+      const ways = [button("Reset", () => this.reset())];
+      if (onPage()) ways.push(button("Copy link to this setting", () => this.copy()));
+      // JupyterLab takes the arrow keys for itself, except from elements that say so.
       const focusin = ({ target }) => update(target, { "data-lm-suppress-shortcuts": true });
       update(root, { role: "group", "aria-label": definition.title, focusin });
       root.append(
         html("p", { class: "zimp-live-title", "aria-hidden": "true" }, definition.title),
-        this.controls, this.stage, this.sentence, this.trouble, foot,
+        this.controls, this.stage, this.sentence, this.trouble,
+        html("div", { class: "zimp-live-foot" }, ...ways, this.link),
       );
       this.bound = [];  // how the controls follow the state
       this.width = this.stage.clientWidth || 640;
       this.show = definition.build(this);
       this.read(false);
-      this.refresh({ ...this.state });
+      this.refresh(this.state);
       new ResizeObserver(() => {
-        if (this.stage.clientWidth === this.width || !this.stage.clientWidth) return;
-        this.width = this.stage.clientWidth;
-        this.refresh({ ...this.state });
+        const { clientWidth } = this.stage;
+        if (clientWidth === this.width || !clientWidth) return;
+        this.width = clientWidth;
+        this.refresh(this.state);
       }).observe(this.stage);
     }
 
-    // Change the state, because the reader acted; `sentence` says what happened.
+    get wide() { // whether two drawings fit side by side
+      return this.width >= 560;
+    }
+
+    // Change the state: the reader acted, and `sentence` says what happened.
     set(changes, sentence) {
-      const problem = this.problem(changes);
-      if (problem) return this.fail(problem);
+      for (const [key, value] of Object.entries(changes)) {
+        const { parse, write, rule } = this.parts[key].read;
+        if (parse(write(value)) === undefined) return this.fail(`${key} is ${value}; it must be ${rule}.`);
+      }
       this.trouble.textContent = this.link.textContent = "";
       this.state = { ...this.state, ...changes };
       if (sentence) this.say(sentence);
@@ -270,19 +284,11 @@ zimpPlay.data = zimpPlay.data || {};
           this.frame = this.changes = null;
           this.refresh(happened);
           if (!onPage()) return;
-          clearTimeout(this.writing); // a long address takes longer than a frame, so it waits until changes rest
+          clearTimeout(this.writing); // a long address takes longer than a frame: it waits until changes rest
           if (this.root.dataset.state.length < 2000) address(this.address());
           else this.writing = setTimeout(() => address(this.address()), 200);
         });
       }
-    }
-
-    problem(changes) {
-      for (const [key, value] of Object.entries(changes)) {
-        const { read } = this.definition.state[key];
-        if (read.parse(read.write(value)) === undefined) return `${key} is ${value}; it must be ${read.rule}.`;
-      }
-      return null;
     }
 
     refresh(changed) {
@@ -300,35 +306,32 @@ zimpPlay.data = zimpPlay.data || {};
     }
 
     reset() {
-      if (this.definition.reset) this.definition.reset(this);
+      if (this.clear) this.clear(); // what a view has besides its state
       this.set(this.start, "Everything is as at the start.");
     }
 
-    // The state as the end of an address, such as #hero?k=13&rule=tree; what is as at the start is left out.
+    // What differs from the start, as the end of an address such as #hero?k=13&rule=tree.
     address() {
-      const parts = Object.entries(this.definition.state)
+      const parts = Object.entries(this.parts)
         .map(([key, { read }]) => [key, read.write(this.state[key]), read.write(this.start[key])])
         .filter(([, now, start]) => now !== start)
         .map(([key, now]) => `${key}=${encodeURIComponent(now).replace(/%20/g, "+")}`);
       return `#${this.name}${parts.length ? "?" : ""}${parts.join("&")}`;
     }
 
-    // Take the state from the address, if it is of this view. What is wrong there is said, and changes nothing.
+    // Take the state from the address, if it is of this view.
     read(draw = true) {
       const [name, ...rest] = onPage() ? location.hash.slice(1).split("?") : [];
       if (name !== this.name) return;
       const read = {};
       for (const [key, given] of new URLSearchParams(rest.join("?"))) {
-        const known = Object.hasOwn(this.definition.state, key) && this.definition.state[key].read;
+        const known = Object.hasOwn(this.parts, key) && this.parts[key].read;
         const value = known ? known.parse(given) : undefined;
         if (value === undefined) {
           const shown = given.length > 40 ? `${given.slice(0, 40)}…` : given;
-          this.fail(
-            known
-              ? `The address says ${key}=${shown}; it must be ${known.rule}. Nothing was changed.`
-              : `The address says ${key}, which this view does not have. Was the link cut off? Nothing was changed.`,
-          );
-          return;
+          const missing = `${key}, which this view does not have. Was the link cut off?`;
+          const wrong = known ? `${key}=${shown}; it must be ${known.rule}.` : missing;
+          return this.fail(`The address says ${wrong} Nothing was changed.`);
         }
         read[key] = value;
       }
@@ -349,25 +352,26 @@ zimpPlay.data = zimpPlay.data || {};
       navigator.clipboard.writeText(link).then(() => (this.link.textContent = "Copied."), shown);
     }
 
-    work(job, given, progress) {
-      return work(job, given, progress);
-    }
-
-    // Call frame(t) with t from 0 to 1, and then done(); at once, at the end, for readers who want no motion.
+    // Call frame(t) with t from 0 to 1, and then done(); at once, at the end, for readers who want no motion. It ends
+    // the motion before, as `rest` does.
     animate(frame, milliseconds, done = () => {}) {
-      let request = null;
+      this.rest();
       const begin = performance.now();
       const next = now => {
-        const t = this.reduced ? 1 : Math.min(1, Math.max(0, now - begin) / milliseconds);
+        this.motion = requestAnimationFrame(next);
+        const t = this.reduced ? 1 : clamp((now - begin) / milliseconds, 0, 1);
+        if (t === 1) this.rest();
         frame(t);
-        if (t < 1) request = requestAnimationFrame(next);
-        else done();
+        if (t === 1) done();
       };
       next(begin);
-      return () => cancelAnimationFrame(request);
     }
 
-    // An SVG as wide as the stage; give it its height at each drawing, since that may depend on the width.
+    rest() {
+      cancelAnimationFrame(this.motion);
+    }
+
+    // An SVG, to `fit` at each drawing.
     canvas(label) {
       const drawing = svg("svg", { class: "zimp-live-canvas", role: "img", "aria-label": label });
       this.stage.append(drawing);
@@ -375,64 +379,71 @@ zimpPlay.data = zimpPlay.data || {};
       return drawing;
     }
 
-    // Controls. Each shows the state and changes it.
-    slider({ key, label, min, max, step = 1, format = String, sentence = () => "" }) {
+    // Controls. Each shows the state and changes it, together with what else `changes` says; `when` says in which
+    // states it is seen. A slider's `place` and `read` turn a value into a place on it and back.
+    add(control, when) {
+      this.controls.append(control);
+      if (when) this.bound.push(state => show(control, when(state)));
+      return control;
+    }
+
+    change({ key, changes = {}, sentence = () => "" }, value) {
+      const all = { [key]: value, ...changes };
+      this.set(all, sentence({ ...this.state, ...all }));
+    }
+
+    slider(given) {
+      const { key, label, min, max, step = 1, read = Number, place = Number, format = String, when } = given;
       const input = html("input", { type: "range", min, max, step });
+      input.addEventListener("input", () => this.change(given, read(input.value)));
       const output = html("output");
-      input.addEventListener("input", () => {
-        const changes = { [key]: +input.value };
-        this.set(changes, sentence({ ...this.state, ...changes }));
-      });
       this.bound.push(state => {
-        input.value = state[key];
+        input.value = place(state[key]);
         output.textContent = format(state[key]);
-        input.setAttribute("aria-valuetext", format(state[key]));
+        update(input, { "aria-valuetext": output.textContent });
       });
-      this.controls.append(html("label", { class: "zimp-live-slider" }, html("span", {}, label), input, output));
+      this.add(control("slider", label, input, output), when);
       return input;
     }
 
-    choice({ key, label, options, sentence = () => "" }) {
+    choice(given) {
+      const { key, label, options, when } = given;
       const name = `zimp-${this.name}-${key}-${++made}`;
-      const inputs = Object.entries(options).map(([value, words]) => {
-        const input = html("input", { type: "radio", name, value });
-        input.addEventListener("change", () => this.set({ [key]: value }, sentence({ ...this.state, [key]: value })));
-        return [input, html("label", {}, input, html("span", {}, words))];
+      const shown = named(options).map(([value, words]) => {
+        const input = html("input", { type: "radio", name, value, change: () => this.change(given, value) });
+        this.bound.push(state => (input.checked = value === String(state[key])));
+        return html("label", {}, input, html("span", {}, words));
       });
-      this.bound.push(state => inputs.forEach(([input]) => (input.checked = input.value === String(state[key]))));
-      const shown = inputs.map(([, label]) => label);
-      const group = html("fieldset", { class: "zimp-live-choice" }, html("legend", {}, label), ...shown);
-      this.controls.append(group);
-      return group;
+      this.add(html("fieldset", { class: "zimp-live-choice" }, html("legend", {}, label), ...shown), when);
     }
 
-    switch({ key, label, sentence = () => "" }) {
-      const input = html("input", { type: "checkbox" });
-      input.addEventListener("change", () => {
-        const changes = { [key]: input.checked };
-        this.set(changes, sentence({ ...this.state, ...changes }));
-      });
+    select(given) {
+      const { key, label, options, when } = given;
+      const input = html("select", { change: () => this.change(given, input.value) });
+      input.append(...named(options).map(([value, words]) => html("option", { value }, words)));
+      this.bound.push(state => (input.value = state[key]));
+      this.add(control("field", label, input), when);
+    }
+
+    switch(given) {
+      const { key, label, when } = given;
+      const input = html("input", { type: "checkbox", change: () => this.change(given, input.checked) });
       this.bound.push(state => (input.checked = state[key]));
-      this.controls.append(html("label", { class: "zimp-live-switch" }, input, html("span", {}, label)));
-      return input;
+      return this.add(html("label", { class: "zimp-live-switch" }, input, html("span", {}, label)), when);
     }
 
-    button({ label, press }) {
-      const made = html("button", { type: "button", click: press }, label);
-      this.controls.append(made);
-      return made;
+    button({ label, press, when }) {
+      return this.add(button(label, press), when);
     }
 
-    // A field to type or paste into; what is in it counts when the reader presses Enter or the button.
-    field({ label, value = "", placeholder = "", lines = 1, action = "Enter", enter }) {
-      const input = html(lines > 1 ? "textarea" : "input", { placeholder, spellcheck: "false", autocomplete: "off" });
+    // A field to type or paste into, and a button, or Enter, to take what is in it.
+    field({ label, lines = 1, action = "Enter", enter, when }) {
+      const input = html(lines > 1 ? "textarea" : "input", { spellcheck: "false", autocomplete: "off" });
       if (lines > 1) input.rows = lines;
-      input.value = value;
       const take = () => enter(input.value);
-      if (lines === 1) input.addEventListener("keydown", event => event.key === "Enter" && take());
-      const button = html("button", { type: "button", click: take }, action);
-      const named = html("label", {}, html("span", {}, label), input);
-      this.controls.append(html("div", { class: "zimp-live-field" }, named, button));
+      if (lines === 1) update(input, { keydown: event => event.key === "Enter" && take() });
+      const both = [control("field", label, input), button(action, take)];
+      this.add(html("div", { class: "zimp-live-field" }, ...both), when);
       return input;
     }
   }
@@ -451,12 +462,13 @@ zimpPlay.data = zimpPlay.data || {};
     play.views[name] = definition;
     for (const root of document.querySelectorAll(`.zimp-live[data-zimp-view="${name}"]:not([data-state])`)) {
       const view = new View(root, name, definition);
-      if (root.previousElementSibling) root.previousElementSibling.classList.add("zimp-replaced");
+      root.previousElementSibling?.classList.add("zimp-replaced");
       if (onPage() && location.hash.slice(1).split("?")[0] === name) root.scrollIntoView(); // now that it is shown
       window.addEventListener("hashchange", () => view.read());
     }
   }
 
-  Object.assign(play, { whole, number, oneOf, flag, text, numbers });
-  Object.assign(play, { html, svg, update, color, round, axes, ticks, graph, work, register });
+  Object.assign(play, { whole, number, oneOf, flag, numbers });
+  Object.assign(play, { html, svg, update, color, fill, stroke, label, path, dot, square, show, button, control });
+  Object.assign(play, { offset, ARROWS, round, clamp, neuronName, edgeName, axes, ticks, graph, register });
 })(zimpPlay);

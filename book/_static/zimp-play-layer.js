@@ -1,29 +1,21 @@
 // What the views of one small layer share: its weights in the state, its graph with a label on each edge, its barcode.
 
-var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
-
 (function (play) {
   "use strict";
-  const { svg, update, color, round } = play;
+  const { svg, update, color, stroke, round } = play;
 
   // The weights `w`, row by row, and the number of rows. A layer of the reader's `own` has no mask.
-  const layerState = largest => ({
-    w: { value: [0.9, -0.2, 0.1, 0.5, -0.8, 0.3], read: play.numbers(-1e300, 1e300, largest) },
-    m: { value: 3, read: play.whole(1, largest) },
+  const layerState = (largest, { weights = [0.9, -0.2, 0.1, 0.5, -0.8, 0.3], m = 3 }) => ({
+    w: { value: weights, read: play.numbers(-1e300, 1e300, largest) },
+    m: { value: m, read: play.whole(1, largest) },
     own: { value: false, read: play.flag() },
   });
-  function startLayer(view, more = {}) {
-    const { weights, m, state } = view.settings;
-    Object.assign(view.start, weights && { w: weights, m }, more, state);
-    Object.assign(view.state, view.start);
-    view.good = view.state;
-  }
   // The layer of the state. If it has none, the last one stays.
   function layerOf(view) {
     const { w, m } = view.state;
     if (w.length === 0 || w.length % m) {
       view.fail(`${w.length} weights do not make ${m} rows of the same length. Nothing was changed.`);
-      view.state = view.good;
+      view.state = view.good || view.start;
       return layerOf(view);
     }
     view.good = view.state;
@@ -33,17 +25,17 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
   }
 
   const exists = ({ weights, mask }, edge) => edge >= 0 && edge < weights.length && (!mask || mask[edge] > 0);
-  const lowered = index => String(index).replace(/\d/g, digit => "₀₁₂₃₄₅₆₇₈₉"[digit]);
-  const edgeName = ({ n }, edge) => `x${lowered(edge % n)}–y${lowered(Math.floor(edge / n))}`;
   const shown = weight => String(+weight.toPrecision(3)).replace("-", "−");
 
-  // The graph. `attributes(edge)` gives the label of an edge its role, name and listeners. Labels stay away from each
-  // other and from other edges.
+  // The graph. `attributes(edge)` gives an edge's label its role, name and listeners. Labels stay away from each other
+  // and from other edges.
   function labelled(parent, layer, box, attributes) {
     const net = play.graph(parent, { ...layer, ...box });
-    const ends = edge => [net.inputs[edge % layer.n], net.outputs[Math.floor(edge / layer.n)]];
-    const at = (edge, part) => ends(edge).reduce((a, b) => [a.x + part * (b.x - a.x), a.y + part * (b.y - a.y)]);
-    const edges = [...layer.weights.keys()].filter(edge => exists(layer, edge));
+    const at = (edge, part) => {
+      const [b, a] = net.endsOf(edge);
+      return [a.x + part * (b.x - a.x), a.y + part * (b.y - a.y)];
+    };
+    const edges = [...play.edgesOf(layer.m, layer.n, layer.mask)];
     const places = new Map();
     const room = (edge, part) => {
       const [x, y] = at(edge, part);
@@ -51,14 +43,14 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const lines = edges.map(other => (other === edge ? 9 : 0.3 + Math.abs(y - at(other, part)[1]) / 34));
       return Math.min(1.2, ...labels, ...lines) - Math.abs(part - 0.5) / 20;
     };
-    const parts = Array.from({ length: 25 }, (_, k) => 0.16 + (k / 24) * 0.68);
+    const parts = play.range(0, 25).map(k => 0.16 + (k / 24) * 0.68);
     for (const edge of [...edges, ...edges, ...edges]) {
       places.delete(edge);
       places.set(edge, at(edge, parts.reduce((best, part) => (room(edge, part) > room(edge, best) ? part : best))));
     }
     const labels = new Map();
     for (const edge of edges) {
-      const text = svg("text", { y: 4, "text-anchor": "middle", style: "user-select: none" });
+      const text = play.label("", 0, 4, "middle");
       const rect = svg("rect", { x: -24, y: -13, width: 48, height: 26, rx: 5, fill: color("paper") });
       const [x, y] = places.get(edge).map(Math.round);
       const drawn = svg("g", { transform: `translate(${x} ${y})`, ...attributes(edge) }, rect, text);
@@ -68,18 +60,15 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     // How an edge looks: "tree", "kept", or "absent" for one that is not there; `framed`, its label is marked.
     const show = (edge, look, framed, words, more) => {
       const { rect, text, drawn } = labels.get(edge);
-      const [row, col] = [Math.floor(edge / layer.n), edge % layer.n];
       const dashed = look === "absent";
       const width = { tree: 4, kept: 2, absent: 1.2 }[look];
-      net.edge(row, col, { stroke: look, width, dashed, ahead: look === "tree" });
-      update(rect, {
-        style: `stroke: ${color(framed ? "ink" : look)}`, "stroke-width": framed ? 3 : 1.5,
-        "stroke-dasharray": dashed && "2 3",
-      });
+      net.edge(edge, { ink: look, width, dashed, ahead: look === "tree" });
+      const dashes = { "stroke-dasharray": dashed && "2 3" };
+      update(rect, { style: stroke(framed ? "ink" : look), "stroke-width": framed ? 3 : 1.5, ...dashes });
       update(text, { text: words });
       update(drawn, more);
     };
-    return { edges, ends, show };
+    return { edges, endsOf: net.endsOf, show };
   }
 
   // Bars, the shortest at the bottom, and an arrow for each that never ends. `x` turns a distance into pixels.
@@ -93,11 +82,11 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const end = x(0) + Math.max(1.5, x(ends ? distances[k] : 1.04) - x(0));
       update(bar, {
         d: `M${x(0)} ${round(top + height - (k + 0.5) * step)}H${round(end)}${ends ? "" : "m-5 -4l5 4l-5 4"}`,
-        style: `stroke: ${color(k === marked ? "ink" : inks[ends ? 0 : 1])}`,
+        style: stroke(k === marked ? "ink" : inks[ends ? 0 : 1]),
         "stroke-width": Math.min(ends ? thick : thick / 2, step),
       });
     });
   }
 
-  Object.assign(play, { layerState, startLayer, layerOf, exists, edgeName, shown, labelled, bars });
+  Object.assign(play, { layerState, layerOf, exists, shown, labelled, bars });
 })(zimpPlay);

@@ -1,35 +1,32 @@
 // All masks of a small layer at a glance: which leave it connected, which preserve its H0, and which contain its tree.
 
-var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
-
 (function (play) {
   "use strict";
-  const { svg, update, color, round, exists, edgeName, shown } = play;
+  const { svg, update, color, count, edgeName, shown } = play;
   const LARGEST = 10; // weights
   const FILTERS = { all: "all", connected: "connected", preserving: "H0 preserved", tree: "contain the tree" };
   const ARE = { connected: "are connected", preserving: "preserve H0", tree: "contain the tree" };
 
-  // What is to be known of a layer, and of each of its masks: from the fullest to the emptiest.
+  // What is to be known of a layer and of its masks, from the fullest to the emptiest.
   function study(layer) {
     const { weights, m, n } = layer;
     const full = play.forest(weights, m, n, layer.mask);
-    const tree = Array.from(full.rows, (row, k) => row * n + full.cols[k]);
-    const edges = [...weights.keys()].filter(edge => exists(layer, edge));
-    const masks = Array.from({ length: 2 ** edges.length }, (_, code) => {
+    const edges = [...play.edgesOf(m, n, layer.mask)];
+    const masks = play.range(0, 2 ** edges.length).map(code => {
       const mask = weights.map((_, edge) => (code >> edges.indexOf(edge)) & +edges.includes(edge));
       const { values, components } = play.forest(weights, m, n, mask);
       return {
         bits: mask.join(""), mask, values, components, kept: edges.filter(edge => mask[edge]).length, all: true,
         connected: components === 1, preserving: String(values) === String(full.values),
-        lost: tree.filter(edge => !mask[edge]), get tree() { return this.lost.length === 0; },
+        lost: full.edges.filter(edge => !mask[edge]), get tree() { return this.lost.length === 0; },
       };
     });
     masks.sort((a, b) => b.kept - a.kept || (a.bits < b.bits ? 1 : -1));
-    return { ...layer, full, trees: new Set(tree), edges, masks, known: new Map(masks.map(each => [each.bits, each])) };
+    const known = new Map(masks.map(each => [each.bits, each]));
+    return { ...layer, full, trees: new Set(full.edges), edges, masks, known };
   }
 
   function build(view) {
-    play.startLayer(view);
     const drawing = view.canvas("The layer with one mask, its barcode, and all its masks");
     update(drawing, { role: "group" }); // it has parts that can be acted on
     let studied = {};
@@ -64,7 +61,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     function lay(layer, width) {
       const { m, n, masks, edges, trees } = layer;
       drawing.replaceChildren();
-      const wide = width >= 560;
+      const { wide } = view;
       const side = wide ? width * 0.44 : width;
       const graph = play.labelled(drawing, layer, { left: 34, top: 18, width: side - 68, height: 172 }, edge => ({
         role: "switch", tabindex: 0, "aria-label": `${edgeName(layer, edge)}, ${shown(layer.weights[edge])}`,
@@ -80,13 +77,15 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const plots = [svg("g"), svg("g"), svg("g")];
       drawing.append(...plots);
       const { x } = play.axes(plots[0], {
-        left, top, width: width - left - 26, height: 104, x: [0, 1], y: [0, 1], yticks: [],
+        left, top, width: width - left - 26, height: 104, yticks: [],
         xlabel: "distance 1 − |w| / scale", ylabel: "barcode of the mask, over that of the layer",
       });
+      const pitch = Math.min(106, (width - 2) / 3);
       const badges = [0, 1, 2].map(k => {
-        const box = svg("rect", { width: 102, height: 26, rx: 13, fill: "none", "stroke-width": 2 });
-        const text = svg("text", { x: 51, y: 17, "text-anchor": "middle" });
-        drawing.append(svg("g", { transform: `translate(${left - 20 + k * 106} ${top + 150})` }, box, text));
+        const box = svg("rect", { width: pitch - 4, height: 26, rx: 13, fill: "none", "stroke-width": 2 });
+        const text = play.label("", pitch / 2 - 2, 17, "middle");
+        const place = `translate(${round((wide ? left - 20 : 1) + k * pitch)} ${top + 150})`;
+        drawing.append(svg("g", { transform: place }, box, text));
         return { box, text };
       });
 
@@ -96,10 +95,10 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const spread = (count, k) => (count === 1 ? size / 2 : 8 + (k / (count - 1)) * (size - 20));
       const line = edge => `M8 ${spread(n, edge % n)}L${size - 12} ${spread(m, Math.floor(edge / n))}`;
       const small = masks.map(({ bits, mask, kept, connected, preserving }, k) => {
-        const path = (look, width, chosen) => svg("path", { stroke: color(look), "stroke-width": width,
-          d: edges.filter(edge => mask[edge] && chosen(edge)).map(line).join("") || "M0 0" });
+        const path = (ink, width, chosen) =>
+          play.path(ink, width, { d: edges.filter(edge => mask[edge] && chosen(edge)).map(line).join("") || "M0 0" });
         const frame = svg("rect", { width: size - 4, height: size - 4, rx: 3, fill: color("paper") });
-        const words = `${kept} weights${connected ? ", connected" : ""}${preserving ? ", H0 preserved" : ""}`;
+        const words = `${count(kept, "weight")}${connected ? ", connected" : ""}${preserving ? ", H0 preserved" : ""}`;
         const made = svg("g", { role: "option", "aria-label": words, style: "cursor: pointer",
           transform: `translate(${(k % columns) * size + 2} ${start + Math.floor(k / columns) * size})`,
           click: () => wear(bits), keydown: event => walk(event, bits, columns) },
@@ -112,7 +111,8 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       return { layer, width, graph, x, top, plots, badges, small };
     }
     function walk(event, bits, columns) { // to the next mask that is shown
-      const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
+      const [right, down] = play.ARROWS[event.key] || [0, 0];
+      const by = right + columns * down;
       if (!by) return;
       event.preventDefault();
       const { masks } = studied;
@@ -170,14 +170,14 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
   play.register("masks", {
     title: "All masks at a glance",
-    state: {
-      ...play.layerState(LARGEST),
+    state: settings => ({
+      ...play.layerState(LARGEST, settings),
       mask: { value: "", read: { // at the start all edges
         parse: text => (/^[01]{0,10}$/.test(text) ? text : undefined), write: String,
         rule: "a 1 for each weight that stays and a 0 for each other, such as 110110",
       } },
       show: { value: "all", read: play.oneOf(Object.keys(FILTERS)) },
-    },
+    }),
     build,
   });
 })(zimpPlay);

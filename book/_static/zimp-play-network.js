@@ -1,9 +1,7 @@
-// Your network: how far each layer can be pruned, from its size alone. Sizes are typed or known, or come from a file of
-// weights, which the browser reads where it is; of a layer of a file the worker finds the tree.
+// Your network: how far each layer can be pruned, from its size alone, which is typed or known, or comes from a file of
+// weights; of a layer of a file the worker finds the tree.
 //
 // A layer is {name, shape, groups}, with the shape as PyTorch has it: outputs first.
-
-var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
 
 zimpPlay.parts.network = function (play) {
   // What play.jobs.layer says of a layer that may be a part of a tensor, have a mask, or lie on its side.
@@ -32,15 +30,14 @@ zimpPlay.parts.network(zimpPlay);
 (function (play) {
   "use strict";
 
-  const { html, svg, update, color } = play;
+  const { html, svg, color, fill, label, show, control, clamp, count, product } = play;
   const { known, rules } = play.data.networks;
-  const SHOWN = 8; // rows, until the reader asks for all
+  const SHOWN = 8; // rows, unless all are asked for
   const ROW = 36;
+  const GRAPHS = ["matrix", "channel"];
 
-  const product = sizes => sizes.reduce((a, b) => a * b, 1);
   const whole = value => value.toLocaleString("en");
   const fold = ratio => ratio.toLocaleString("en", { maximumFractionDigits: 1 });
-  const count = (number, word) => `${whole(number)} ${word}${number === 1 ? "" : "s"}`;
   const by = shape => shape.map(whole).join(" × ");
 
   const widths = {
@@ -62,7 +59,7 @@ zimpPlay.parts.network(zimpPlay);
     return { ...layer, weights, tree, ratio: weights / tree };
   }
 
-  // Which tensors of a file are layers, as zimp.reports.layouts tells them; its patterns and names are in `rules`.
+  // Which tensors of a file are layers, as in zimp.reports.layouts, whose patterns and names are in `rules`.
   play.findLayers = function (tensors) {
     const named = new Map(tensors.map(tensor => [tensor.name, tensor]));
     const search = (rule, text, flags = "") => new RegExp(rules[rule], flags).test(text);
@@ -129,9 +126,207 @@ zimpPlay.parts.network(zimpPlay);
     });
   };
 
+  function build(view) {
+    let opened = null; // the file, its layers, and what was measured of them
+    let work = null;
+
+    const only = (...kinds) => ({ of }) => kinds.includes(of);
+    const kinds = { sizes: "sizes", known: "a known one", convolution: "a convolution", file: "a file of yours" };
+    view.choice({ key: "of", label: "Network", options: kinds });
+    const field = view.field({
+      label: "Neurons, from the input on", when: only("sizes"),
+      enter(text) {
+        const sizes = widths.parse(text);
+        if (sizes) view.set({ sizes });
+        else view.fail(`"${text.slice(0, 40)}" cannot be read; it must be ${widths.rule}.`);
+      },
+    });
+    view.bound.push(({ sizes }) => (field.value = widths.write(sizes)));
+    view.select({ key: "known", label: "Which", options: Object.keys(known), when: only("known") });
+    const choose = html("input", { type: "file", accept: ".safetensors", change: () => open(choose.files[0]) });
+    const uploads = "A .safetensors file; your browser reads it here, and nothing is uploaded";
+    view.add(control("field", uploads, choose), only("file"));
+    const when = only("convolution");
+    view.slider({ key: "outputs", label: "Outputs", min: 1, max: 512, when });
+    view.slider({ key: "inputs", label: "Inputs", min: 1, max: 512, when });
+    view.slider({ key: "kernel", label: "Kernel side", min: 1, max: 11, when });
+    view.switch({ key: "depthwise", label: "Depthwise: one input each", when });
+    view.choice({ key: "graph", label: "Graph of a convolution", options: GRAPHS, when: only("known", "file") });
+    view.slider({ // of equal factors
+      key: "density", label: "Density", min: 0, max: 400,
+      place: density => -100 * Math.log10(density), read: place => +(10 ** (-place / 100)).toPrecision(3),
+      format: density => `${density}, ${fold(1 / density)}-fold`,
+    });
+    const all = view.switch({ key: "all", label: "Show all sizes" });
+
+    const drawing = view.canvas("How far each layer can be pruned, the tightest first");
+    const note = { class: "zimp-live-note" };
+    const [told, result] = [html("p", note), html("p", { ...note, "aria-live": "polite" })];
+    const layer = html("select", { change: () => view.set({}) });
+    const start = play.button("", () => (work ? stop() : measure()));
+    const progress = html("progress", { "aria-label": "Progress" });
+    const measuring = html("div", { class: "zimp-live-field" }, control("field", "Layer", layer), start, progress);
+    view.stage.append(told, measuring, result);
+
+    async function open(file) {
+      if (!file) return;
+      try {
+        const { tensors } = await play.readHeader(file);
+        const found = play.findLayers(tensors);
+        const layers = found.filter(({ embedding }) => !embedding).map(layer => sized(layer));
+        if (!layers.length) {
+          const held = `${file.name} holds ${count(tensors.length, "tensor")}`;
+          throw new Error(`${held}, none of which is named and shaped like a layer; is it a file of weights?`);
+        }
+        stop();
+        opened = { file, layers, measured: new Map() };
+        const others = tensors.length - new Set(layers.flatMap(({ tensor, mask }) => [tensor, mask || tensor])).size;
+        const left = others ? ` Left out: ${count(others, "tensor")}, such as biases, norms and embeddings.` : "";
+        told.textContent = `${file.name}: ${count(layers.length, "layer")}.${left}`;
+        const tight = [...layers].sort((a, b) => a.ratio - b.ratio);
+        const alone = tight.filter(({ groups }) => groups === 1); // nothing can be pruned of a depthwise one
+        const options = alone.map(({ name, shape }) => html("option", { value: name }, `${name}: ${by(shape)}`));
+        layer.replaceChildren(...options);
+        view.set({ of: "file" });
+      } catch (error) {
+        view.fail(error.message);
+      }
+    }
+    play.update(view.root, {
+      dragover: event => event.preventDefault(),
+      drop(event) {
+        event.preventDefault();
+        open(event.dataTransfer.files[0]);
+      },
+    });
+
+    const chosen = () => opened.layers.find(({ name }) => name === layer.value);
+    function stop() {
+      work?.stop();
+      work = null;
+      view.set({});
+    }
+    function measure() {
+      const [{ file, measured }, layer] = [opened, chosen()];
+      progress.value = 0;
+      work = view.work("measure", { file, layer }, done => (progress.value = done));
+      work.promise.then(found => measured.set(layer.name, found)).finally(stop)
+        .catch(error => view.fail(`${layer.name}: ${error.message}`));
+      view.set({});
+    }
+    function resultOf({ density }, { name, m, n, weights }, { ranks, components, safe }) {
+      const lost = ranks.filter(rank => rank > Math.round(density * weights)).length;
+      const best = play.criticalCompression(m, n);
+      return (
+        `${name}: its tree has ${count(ranks.length, "edge")}. Magnitude pruning preserves its H0 down to the safe ` +
+        `density ${+safe.toPrecision(3)}, or ${fold(1 / safe)}-fold (the diamond). The best mask goes up to ` +
+        `${fold(best)}-fold. At density ${density} magnitude pruning leaves ${count(components + lost, "piece")}.`
+      );
+    }
+
+    function layersOf(state) {
+      const { sizes, outputs, inputs, kernel, depthwise, graph } = state;
+      const last = sizes.length - 1;
+      return {
+        sizes: () => sizes.slice(1).map((size, k) => ({
+          name: k + 1 === last ? "the output layer" : `layer ${k + 1}`, shape: [size, sizes[k]],
+        })),
+        known: () => known[state.known].map(([name, shape, groups]) => ({ name, shape, groups, graph })),
+        convolution: () => GRAPHS.map(graph => ({
+          name: `its ${graph} graph`, shape: [outputs, depthwise ? 1 : inputs, kernel, kernel],
+          groups: depthwise ? outputs : 1, graph,
+        })),
+        file: () => (opened ? opened.layers.map(layer => ({ ...layer, graph })) : []),
+      }[state.of]().map(layer => sized(layer)).map(layer => {
+        const kept = Math.round(state.density * layer.weights);
+        return { ...layer, kept, broken: kept < layer.tree };
+      });
+    }
+
+    // A row for all layers of a size, the tightest first.
+    function rowsOf(layers) {
+      const rows = new Map();
+      for (const layer of layers) {
+        const key = `${layer.shape} ${layer.groups} ${layer.graph}`;
+        if (!rows.has(key)) rows.set(key, { ...layer, alike: [] });
+        rows.get(key).alike.push(layer.name);
+      }
+      return [...rows.values()].sort((a, b) => a.ratio - b.ratio);
+    }
+
+    function sentenceOf({ of, density }, layers, [{ name, shape, kept, tree, ratio, broken }], average) {
+      const lost = layers.filter(layer => layer.broken).length;
+      const all = count(layers.length, of === "convolution" ? "graph" : "layer");
+      const tight = of === "known" ? `a layer of ${by(shape)}` : `${name} (${by(shape)})`;
+      const hidden = of === "convolution" ? "" : ` The average over the network is ${fold(average)}-fold.`;
+      const said = broken
+        ? `${whole(lost)} of ${all} must be in pieces, whatever the method. The tightest, ${tight}, keeps ` +
+          `${count(kept, "weight")}, and its tree needs ${whole(tree)}.`
+        : `${whole(layers.length)} of ${all} can be in one piece. The first to break is ${tight}, beyond ` +
+          `${fold(ratio)}-fold.`;
+      return `At density ${density}, ${said}${hidden}`;
+    }
+
+    return function draw(state) {
+      const layers = layersOf(state);
+      const total = key => layers.reduce((sum, layer) => sum + layer[key], 0);
+      const average = total("weights") / total("tree");
+      const rows = rowsOf(layers);
+      const network = { name: "the network, on average", ratio: average, alike: [] };
+      const shown = state.all ? [...rows] : rows.slice(0, SHOWN);
+      if (state.of !== "convolution" && rows.length) shown.push(network);
+      show(all, rows.length > SHOWN);
+      show(drawing, rows.length);
+
+      const [top, height, width] = [22, ROW * shown.length, view.width];
+      const end = Math.log10(Math.max(10, ...rows.concat(network).map(({ ratio }) => 1.1 * (ratio || 1))));
+      drawing.replaceChildren();
+      drawing.fit(width, top + height + 40);
+      const { x } = play.axes(drawing, {
+        left: 4, top, width: width - 12, height, x: [0, end], yticks: [], xlabel: "compression ratio",
+        xticks: [0, 1, 2, 3, 4].filter(power => power <= end), format: power => whole(10 ** power),
+      });
+      const across = ratio => x(Math.min(end, Math.log10(ratio)));
+      const line = (ratio, thick, more) =>
+        play.path("ink", thick, { d: `M${across(ratio)} ${top}v${height}`, ...more });
+      const cut = clamp(across(1 / state.density), 40, width - 40);
+      const [bars, front] = [svg("g"), svg("g", {}, label(`${fold(1 / state.density)}-fold`, cut, 14, "middle"))];
+      drawing.append(bars);
+      if (shown.includes(network)) drawing.append(line(average, 1, { "stroke-dasharray": "2 4" }));
+      drawing.append(line(1 / state.density, 2), front);
+      for (const [k, { name, shape, ratio, broken, alike }] of shown.entries()) {
+        const y = top + ROW * k;
+        const size = shape ? by(shape) + (alike.length > 1 ? `, ${count(alike.length, "layer")}` : "") : "";
+        const room = Math.floor((width - 90) / 6.6) - size.length - 2;
+        const short = name.length > room ? `…${name.slice(Math.min(-1, 1 - room))}` : name;
+        const words = shape && (state.of === "known" || room < 6) ? size : `${short}${shape ? `: ${size}` : ""}`;
+        const style = fill(!shape ? "ink" : broken ? "tree" : "kept");
+        bars.append(svg("rect", { x: 4, y: y + 19, height: 10, width: across(ratio) - 3, style }));
+        const value = `${broken ? "breaks, " : ""}${fold(ratio)}`;
+        front.append(label(words, 10, y + 14), label(value, width - 4, y + 14, "end"));
+        if (state.of !== "file" || state.graph !== "matrix") continue;
+        for (const { safe } of alike.map(name => opened.measured.get(name)).filter(Boolean)) {
+          const d = `M${across(1 / safe)} ${y + 16}l8 8l-8 8l-8 -8z`;
+          front.append(svg("path", { d, style: fill("magnitude"), stroke: color("paper") }));
+        }
+      }
+
+      const prompt = "Choose a .safetensors file, or drop it here.";
+      view.say(rows.length ? sentenceOf(state, layers, rows, average) : prompt);
+      const own = state.of === "file" && opened;
+      for (const control of [told, measuring, result]) show(control, own);
+      if (!own) return;
+      start.textContent = work ? "Stop" : "Find its tree";
+      layer.disabled = Boolean(work);
+      show(progress, work);
+      const measured = opened.measured.get(layer.value);
+      result.textContent = measured ? resultOf(state, chosen(), measured) : "";
+    };
+  }
+
   play.register("network", {
     title: "Your network",
-    state: {
+    state: () => ({
       of: { value: "sizes", read: play.oneOf(["sizes", "known", "convolution", "file"]) },
       sizes: { value: [784, 300, 100, 10], read: widths },
       known: { value: "ResNet-50", read: play.oneOf(Object.keys(known)) },
@@ -139,231 +334,10 @@ zimpPlay.parts.network(zimpPlay);
       inputs: { value: 64, read: play.whole(1, 512) },
       kernel: { value: 3, read: play.whole(1, 11) },
       depthwise: { value: false, read: play.flag() },
-      graph: { value: "matrix", read: play.oneOf(["matrix", "channel"]) },
+      graph: { value: "matrix", read: play.oneOf(GRAPHS) },
       density: { value: 0.2, read: play.number(0.0001, 1) },
       all: { value: false, read: play.flag() },
-    },
-
-    build(view) {
-      let opened = null; // the file, its layers, and what was measured of them
-      let work = null;
-
-      const show = (control, shown) => (control.style.display = shown ? "" : "none");
-      const only = (control, ...kinds) => view.bound.push(({ of }) => show(control, kinds.includes(of)));
-      const named = (words, control) =>
-        html("label", { class: "zimp-live-field", style: "max-width: 100%" }, html("span", {}, words), control);
-      const option = (value, words = value) => html("option", { value }, words);
-
-      const kinds = { sizes: "sizes", known: "a known one", convolution: "a convolution", file: "a file of yours" };
-      view.choice({ key: "of", label: "Network", options: kinds });
-      const field = view.field({
-        label: "Neurons, from the input on",
-        enter(text) {
-          const sizes = widths.parse(text);
-          if (sizes) view.set({ sizes });
-          else view.fail(`"${text.slice(0, 40)}" cannot be read; it must be ${widths.rule}.`);
-        },
-      });
-      view.bound.push(({ sizes }) => (field.value = widths.write(sizes)));
-      only(field.closest("div"), "sizes");
-      const select = html("select", { change: () => view.set({ known: select.value }) });
-      select.append(...Object.keys(known).map(name => option(name)));
-      view.bound.push(state => (select.value = state.known));
-      const choose = html("input", { type: "file", accept: ".safetensors", change: () => open(choose.files[0]) });
-      const boxes = [named("Which", select),
-        named("A .safetensors file; your browser reads it here, and nothing is uploaded", choose)];
-      view.controls.append(...boxes);
-      boxes.forEach((box, k) => only(box, ["known", "file"][k]));
-      const sliders = { outputs: ["Outputs", 512], inputs: ["Inputs", 512], kernel: ["Kernel side", 11] };
-      for (const [key, [label, max]] of Object.entries(sliders)) {
-        only(view.slider({ key, label, min: 1, max }).closest("label"), "convolution");
-      }
-      only(view.switch({ key: "depthwise", label: "Depthwise: one input each" }).closest("label"), "convolution");
-      const graphs = { matrix: "matrix", channel: "channel" };
-      only(view.choice({ key: "graph", label: "Graph of a convolution", options: graphs }), "known", "file");
-      // A slider of equal factors.
-      const [density, output] = [html("input", { type: "range", min: 0, max: 400 }), html("output")];
-      density.addEventListener("input", () => view.set({ density: +(10 ** (-density.value / 100)).toPrecision(3) }));
-      view.bound.push(state => {
-        density.value = -100 * Math.log10(state.density);
-        output.textContent = `${state.density}, ${fold(1 / state.density)}-fold`;
-        update(density, { "aria-valuetext": output.textContent });
-      });
-      view.controls.append(html("label", { class: "zimp-live-slider" }, html("span", {}, "Density"), density, output));
-      const all = view.switch({ key: "all", label: "Show all sizes" }).closest("label");
-
-      const drawing = view.canvas("How far each layer can be pruned, the tightest first");
-      const style = "font-size: 0.9rem; overflow-wrap: anywhere";
-      const [told, result] = [html("p", { style }), html("p", { style, "aria-live": "polite" })];
-      const layer = html("select", { change: () => view.set({}), style: "max-width: 16rem" });
-      const start = html("button", { type: "button", click: () => (work ? stop() : measure()) });
-      const progress = html("progress", { "aria-label": "Progress" });
-      const measuring = html("div", { class: "zimp-live-field" }, named("Layer", layer), start, progress);
-      view.stage.append(told, measuring, result);
-
-      async function open(file) {
-        if (!file) return;
-        try {
-          const { tensors } = await play.readHeader(file);
-          const found = play.findLayers(tensors);
-          const layers = found.filter(({ embedding }) => !embedding).map(layer => sized(layer));
-          if (!layers.length) {
-            const held = `${file.name} holds ${count(tensors.length, "tensor")}`;
-            throw new Error(`${held}, none of which is named and shaped like a layer; is it a file of weights?`);
-          }
-          stop();
-          opened = { file, layers, measured: new Map() };
-          const others = tensors.length - new Set(layers.flatMap(({ tensor, mask }) => [tensor, mask || tensor])).size;
-          const left = others ? ` Left out: ${count(others, "tensor")}, such as biases, norms and embeddings.` : "";
-          told.textContent = `${file.name}: ${count(layers.length, "layer")}.${left}`;
-          const tight = [...layers].sort((a, b) => a.ratio - b.ratio);
-          const alone = tight.filter(({ groups }) => groups === 1); // nothing can be pruned of a depthwise one
-          layer.replaceChildren(...alone.map(({ name, shape }) => option(name, `${name}: ${by(shape)}`)));
-          view.set({ of: "file" });
-        } catch (error) {
-          view.fail(error.message);
-        }
-      }
-      view.root.addEventListener("dragover", event => event.preventDefault());
-      view.root.addEventListener("drop", event => {
-        event.preventDefault();
-        open(event.dataTransfer.files[0]);
-      });
-
-      const chosen = () => opened.layers.find(({ name }) => name === layer.value);
-      function stop() {
-        if (work) work.stop();
-        work = null;
-        view.set({});
-      }
-      function measure() {
-        const [{ file, measured }, layer] = [opened, chosen()];
-        progress.value = 0;
-        work = view.work("measure", { file, layer }, done => (progress.value = done));
-        work.promise.then(
-          found => {
-            measured.set(layer.name, found);
-            stop();
-          },
-          error => {
-            stop();
-            view.fail(`${layer.name}: ${error.message}`);
-          },
-        );
-        view.set({});
-      }
-      function resultOf({ density }, { name, m, n, weights }, { ranks, components, safe }) {
-        const lost = ranks.filter(rank => rank > Math.round(density * weights)).length;
-        const tree = ranks.length;
-        return (
-          `${name}: its tree has ${count(tree, "edge")}. Magnitude pruning preserves its H0 down to the safe density ` +
-          `${+safe.toPrecision(3)}, or ${fold(1 / safe)}-fold (the diamond). The best mask goes up to ` +
-          `${fold((m * n) / (m + n - 1))}-fold. At density ${density} magnitude pruning leaves ` +
-          `${count(components + lost, "piece")}.`
-        );
-      }
-
-      function layersOf(state) {
-        const { sizes, outputs, inputs, kernel, depthwise, graph } = state;
-        const last = sizes.length - 1;
-        return {
-          sizes: () => sizes.slice(1).map((size, k) => ({
-            name: k + 1 === last ? "the output layer" : `layer ${k + 1}`, shape: [size, sizes[k]],
-          })),
-          known: () => known[state.known].map(([name, shape, groups]) => ({ name, shape, groups, graph })),
-          convolution: () => Object.keys(graphs).map(graph => ({
-            name: `its ${graph} graph`, shape: [outputs, depthwise ? 1 : inputs, kernel, kernel],
-            groups: depthwise ? outputs : 1, graph,
-          })),
-          file: () => (opened ? opened.layers.map(layer => ({ ...layer, graph })) : []),
-        }[state.of]().map(layer => sized(layer)).map(layer => {
-          const kept = Math.round(state.density * layer.weights);
-          return { ...layer, kept, broken: kept < layer.tree };
-        });
-      }
-
-      // A row for all layers of a size, the tightest first.
-      function rowsOf(layers) {
-        const rows = new Map();
-        for (const layer of layers) {
-          const key = `${layer.shape} ${layer.groups} ${layer.graph}`;
-          if (!rows.has(key)) rows.set(key, { ...layer, alike: [] });
-          rows.get(key).alike.push(layer.name);
-        }
-        return [...rows.values()].sort((a, b) => a.ratio - b.ratio);
-      }
-
-      function sentenceOf({ of, density }, layers, [{ name, shape, kept, tree, ratio, broken }], average) {
-        const lost = layers.filter(layer => layer.broken).length;
-        const all = count(layers.length, of === "convolution" ? "graph" : "layer");
-        const tight = of === "known" ? `a layer of ${by(shape)}` : `${name} (${by(shape)})`;
-        const hidden = of === "convolution" ? "" : ` The average over the network is ${fold(average)}-fold.`;
-        const said = broken
-          ? `${whole(lost)} of ${all} must be in pieces, whatever the method. The tightest, ${tight}, keeps ` +
-            `${count(kept, "weight")}, and its tree needs ${whole(tree)}.`
-          : `${whole(layers.length)} of ${all} can be in one piece. The first to break is ${tight}, beyond ` +
-            `${fold(ratio)}-fold.`;
-        return `At density ${density}, ${said}${hidden}`;
-      }
-
-      return function draw(state) {
-        const layers = layersOf(state);
-        const total = key => layers.reduce((sum, layer) => sum + layer[key], 0);
-        const average = total("weights") / total("tree");
-        const rows = rowsOf(layers);
-        const network = { name: "the network, on average", ratio: average, alike: [] };
-        const shown = state.all ? [...rows] : rows.slice(0, SHOWN);
-        if (state.of !== "convolution" && rows.length) shown.push(network);
-        show(all, rows.length > SHOWN);
-        show(drawing, rows.length);
-
-        const [top, height, width] = [22, ROW * shown.length, view.width];
-        const end = Math.log10(Math.max(10, ...rows.concat(network).map(({ ratio }) => 1.1 * (ratio || 1))));
-        drawing.replaceChildren();
-        drawing.fit(width, top + height + 40);
-        const { x } = play.axes(drawing, {
-          left: 4, top, width: width - 12, height, x: [0, end], y: [0, 1], yticks: [], xlabel: "compression ratio",
-          xticks: [0, 1, 2, 3, 4].filter(power => power <= end), format: power => whole(10 ** power),
-        });
-        const across = ratio => x(Math.min(end, Math.log10(ratio)));
-        const line = (ratio, more) => svg("line", {
-          x1: across(ratio), x2: across(ratio), y1: top, y2: top + height, stroke: color("ink"), ...more,
-        });
-        const words = (content, x, y, anchor = "start") => svg("text", { x, y, text: content, "text-anchor": anchor,
-          style: `paint-order: stroke; stroke: ${color("paper")}; stroke-width: 4` });
-        const cut = Math.min(width - 40, Math.max(40, across(1 / state.density)));
-        const [bars, front] = [svg("g"), svg("g", {}, words(`${fold(1 / state.density)}-fold`, cut, 14, "middle"))];
-        drawing.append(bars);
-        if (shown.includes(network)) drawing.append(line(average, { "stroke-dasharray": "2 4" }));
-        drawing.append(line(1 / state.density, { "stroke-width": 2 }), front);
-        for (const [k, { name, shape, ratio, broken, alike }] of shown.entries()) {
-          const y = top + ROW * k;
-          const size = shape ? by(shape) + (alike.length > 1 ? `, ${count(alike.length, "layer")}` : "") : "";
-          const room = Math.floor((width - 90) / 6.6) - size.length - 2;
-          const short = name.length > room ? `…${name.slice(Math.min(-1, 1 - room))}` : name;
-          const label = shape && (state.of === "known" || room < 6) ? size : `${short}${shape ? `: ${size}` : ""}`;
-          const style = `fill: ${color(!shape ? "ink" : broken ? "tree" : "kept")}`;
-          bars.append(svg("rect", { x: 4, y: y + 19, height: 10, width: across(ratio) - 3, style }));
-          const value = `${broken ? "breaks, " : ""}${fold(ratio)}`;
-          front.append(words(label, 10, y + 14), words(value, width - 4, y + 14, "end"));
-          if (state.of !== "file" || state.graph !== "matrix") continue;
-          for (const { safe } of alike.map(name => opened.measured.get(name)).filter(Boolean)) {
-            const d = `M${across(1 / safe)} ${y + 16}l8 8l-8 8l-8 -8z`;
-            front.append(svg("path", { d, style: `fill: ${color("magnitude")}`, stroke: color("paper") }));
-          }
-        }
-
-        const prompt = "Choose a .safetensors file, or drop it here.";
-        view.say(rows.length ? sentenceOf(state, layers, rows, average) : prompt);
-        const own = state.of === "file" && opened;
-        for (const control of [told, measuring, result]) show(control, own);
-        if (!own) return;
-        start.textContent = work ? "Stop" : "Find its tree";
-        layer.disabled = Boolean(work);
-        show(progress, work);
-        const measured = opened.measured.get(layer.value);
-        result.textContent = measured ? resultOf(state, chosen(), measured) : "";
-      };
-    },
+    }),
+    build,
   });
 })(zimpPlay);

@@ -1,13 +1,11 @@
 // The race: Kruskal, Prim and Borůvka find the tree of one small layer, side by side, one line of code at a time.
 //
-// Each algorithm is run once, to its end, and leaves a trace: for each line that ran, what was looked at, what had been
-// taken, and how often two weights had been compared. The view only shows a place in the three traces.
-
-var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
+// Each algorithm is run once and leaves a trace: for each line that ran, what was looked at and taken, and how often
+// two weights had been compared. The view shows a place in the three traces.
 
 (function (play) {
   "use strict";
-  const { html, svg, update, color } = play;
+  const { html, svg, update, color, count, range } = play;
 
   const CODE = {
     Kruskal: ["order = sorted(edges)", "for e in order:", "  if joins_two_pieces(e):", "    take(e)"],
@@ -27,8 +25,8 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
   // The given layer first, then random ones of its size, in which no two weights are equal.
   function layer({ weights, m = 4, n = 5, mask }, seed, rounded) {
-    const edges = [...Array(m * n).keys()].filter(edge => !mask || mask[edge]);
-    const drawn = () => play.random(seed).shuffle(Array.from({ length: m * n }, (_, k) => (k + 1) / (m * n)));
+    const edges = [...play.edgesOf(m, n, mask)];
+    const drawn = () => play.random(seed).shuffle(range(1, m * n + 1).map(k => k / (m * n)));
     let a = weights && !seed ? weights.map(Math.abs) : drawn();
     const scale = Math.max(0, ...edges.map(edge => a[edge])) || 1;
     if (rounded) a = a.map(value => (Math.ceil((4 * value) / scale) / 4) * scale);
@@ -37,9 +35,9 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
   // What the algorithms have in common: the pieces so far, comparing, taking, and the trace.
   function runner(name, { a, m, n, edges }) {
-    const [taken, trace, piece] = [[], [], [...Array(m + n).keys()]];
+    const [taken, trace, piece] = [[], [], range(0, m + n)];
     let comparisons = 0;
-    const ends = edge => [Math.floor(edge / n), m + (edge % n)];
+    const ends = edge => play.ends(edge, m, n);
     const run = {
       taken, trace, piece, ends,
       before(edge, other) {
@@ -89,11 +87,11 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         run.ran(3, `Takes ${words(edge)}.`, marks);
       }
     },
-    Prim(run, layer, words, name, start) {
+    Prim(run, { m }, words, start) {
       // Where the layer is in pieces, there is a tree in each.
       for (const neuron of [start, ...run.piece.keys()]) {
         if (run.of(run.piece[neuron]).length > 1 || !run.leaving(run.piece[neuron]).length) continue;
-        run.ran(0, `Starts at ${name(neuron)}.`, { at: [neuron] });
+        run.ran(0, `Starts at ${play.neuronName(neuron, m)}.`, { at: [neuron] });
         for (let leaving; (leaving = run.leaving(run.piece[neuron])).length; ) {
           const edge = run.heaviest(leaving);
           const at = run.of(run.piece[neuron]);
@@ -125,16 +123,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
   const short = value => String(+value.toPrecision(3));
 
   function build(view) {
-    const { m = 4, n = 5, state: given = {} } = view.settings;
-    // Which neurons there are depends on the layer. Outputs come first, as in zimp; Prim starts at the first input.
-    const start = { value: m, read: play.whole(0, m + n - 1) };
-    view.definition = { ...view.definition, state: { ...view.definition.state, start } };
-    view.state.start = view.start.start = given.start ?? m;
-    const name = neuron => {
-      const index = neuron < m ? neuron : neuron - m;
-      return (neuron < m ? "y" : "x") + String(index).replace(/\d/g, digit => "₀₁₂₃₄₅₆₇₈₉"[digit]);
-    };
-
+    const { m = 4, n = 5 } = view.settings;
     let race = { traces: [[0]] }; // the layer, the traces, and what they were made for
     let timer = null;
     const last = () => Math.max(...race.traces.map(trace => trace.length)) - 1;
@@ -146,7 +135,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
     };
     const go = to => {
       halt();
-      view.set({ step: Math.max(0, Math.min(last(), to)) });
+      view.set({ step: play.clamp(to, 0, last()) });
     };
     const tick = () => {
       timer = setTimeout(() => {
@@ -171,8 +160,8 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       key: "step", label: "lines run", min: 0, max: END, format: step => `${Math.min(step, last())} of ${last()}`,
       sentence: halt,
     });
-    view.choice({ key: "speed", label: "speed", options: { slow: "slow", medium: "medium", fast: "fast" } });
-    // Another layer: whoever is at the end of the race stays there.
+    view.choice({ key: "speed", label: "speed", options: Object.keys(LINES_A_SECOND) });
+    // At the end of the race one stays there.
     const change = () => {
       halt();
       if (now() === last()) view.set({ step: END });
@@ -186,25 +175,20 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
         view.set({ step: 0, seed: (view.state.seed + 1) % 10000 });
       },
     });
-    view.slider({ key: "start", label: "Prim starts at", min: 0, max: m + n - 1, format: name, sentence: change });
-    view.halt = halt;
+    const format = neuron => play.neuronName(neuron, m);
+    view.slider({ key: "start", label: "Prim starts at", min: 0, max: m + n - 1, format, sentence: change });
+    view.clear = halt;
 
     // Three panels: graph, code, what happened, what was taken, deaths.
-    const grid = html("div", {
-      style: "display: grid; gap: 0.8rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 12.5rem), 1fr))",
-    });
+    const grid = html("div", { class: "zimp-live-race" });
     view.stage.append(grid);
     const panels = Object.entries(CODE).map(([algorithm, code]) => {
       const [drawing, strip] = [view.canvas(algorithm), view.canvas(algorithm)];
-      const lines = code.map(line => html("div", { style: "white-space: pre; padding: 0 0.3em" }, line));
-      const [said, counts, taken] = [2, 1, 2].map(count =>
-        html("p", { style: `font-size: 12px; line-height: 1.4; min-height: ${1.4 * count}em` }));
-      const monospace = "font: 12px/1.5 var(--pst-font-family-monospace, monospace); overflow-x: auto";
+      const lines = code.map(line => html("div", {}, line));
+      const [said, counts, taken] = [2, 1, 2].map(lines => html("p", { style: `min-height: ${1.4 * lines}em` }));
       const root = html(
-        "section", { "aria-label": algorithm, style: "min-width: 0" },
-        html("p", { style: "font-weight: 600" }, algorithm), drawing,
-        html("div", { style: `${monospace}; border-left: 2px solid ${color("absent")}; margin: 0.3rem 0` }, ...lines),
-        said, counts, taken, strip,
+        "section", { "aria-label": algorithm }, html("p", { class: "zimp-live-title" }, algorithm), drawing,
+        html("div", { class: "zimp-live-code" }, ...lines), said, counts, taken, strip,
       );
       grid.append(root);
       return { algorithm, drawing, strip, lines, said, counts, taken, root };
@@ -222,10 +206,10 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
     function runAll({ seed, weights, start }, made) {
       const drawn = layer(view.settings, seed, weights === "rounded");
-      const words = edge => `${name(m + (edge % n))}–${name(Math.floor(edge / n))} (${short(drawn.a[edge])})`;
+      const words = edge => `${play.edgeName(drawn, edge)} (${short(drawn.a[edge])})`;
       const traces = Object.keys(CODE).map(algorithm => {
         const run = runner(algorithm, drawn);
-        RUNS[algorithm](run, drawn, words, name, start);
+        RUNS[algorithm](run, drawn, words, start);
         return run.trace;
       });
       const common = edge => traces.every(trace => trace.at(-1).taken.includes(edge));
@@ -240,7 +224,7 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       panel.dots = svg("g");
       panel.strip.replaceChildren(panel.dots);
       panel.strip.fit(width, 84);
-      const axis = { x: [0, 1], y: [0, 1], xlabel: "deaths", xticks: [0, 0.5, 1], yticks: [] };
+      const axis = { xlabel: "deaths", xticks: [0, 0.5, 1], yticks: [] };
       panel.axes = play.axes(panel.strip, { left: 8, top: 6, width: width - 16, height: 42, ...axis });
       panel.width = width;
     }
@@ -250,19 +234,19 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       const { taken, looked, leaving, skipped, pieces } = shown;
       for (const edge of race.edges) {
         const width = 1 + (5 * race.a[edge]) / race.scale;
-        panel.graph.edge(Math.floor(edge / n), edge % n,
-          taken.includes(edge) && over && !race.common(edge) ? { stroke: "tree", width: 3, dashed: true, ahead: true }
-          : taken.includes(edge) ? { stroke: "tree", width, ahead: true }
-          : looked.includes(edge) ? { stroke: "magnitude", width, ahead: true }
-          : leaving.includes(edge) ? { stroke: "kept", width: width / 2 }
-          : skipped.includes(edge) ? { stroke: "pruned", width: 1.5 }
-          : { stroke: "absent", width: 1.2, dashed: true });
+        panel.graph.edge(edge,
+          taken.includes(edge) && over && !race.common(edge) ? { ink: "tree", width: 3, dashed: true, ahead: true }
+          : taken.includes(edge) ? { ink: "tree", width, ahead: true }
+          : looked.includes(edge) ? { ink: "magnitude", width, ahead: true }
+          : leaving.includes(edge) ? { ink: "kept", width: width / 2 }
+          : skipped.includes(edge) ? { ink: "pruned", width: 1.5 }
+          : { ink: "absent", width: 1.2, dashed: true });
       }
       const done = ended(trace, step);
       shown.piece.forEach((label, neuron) => {
         const alone = shown.piece.indexOf(label) === shown.piece.lastIndexOf(label);
-        const fill = shown.at.includes(neuron) && !done ? "magnitude" : alone ? "paper" : "ink";
-        panel.graph.neuron(neuron < m ? "y" : "x", neuron < m ? neuron : neuron - m, { fill });
+        const ink = shown.at.includes(neuron) && !done ? "magnitude" : alone ? "paper" : "ink";
+        panel.graph.neuron(neuron, { ink });
       });
       panel.lines.forEach((line, k) => {
         const on = k === shown.line && !done;
@@ -271,15 +255,16 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
       });
       panel.root.dataset.taken = taken.join(" ");
       panel.said.textContent = done ? `Done after ${trace.length - 1} lines.` : shown.said;
-      panel.counts.textContent = `${shown.comparisons} comparisons, ${pieces} ${pieces === 1 ? "piece" : "pieces"}`;
+      panel.counts.textContent = `${count(shown.comparisons, "comparison")}, ${count(pieces, "piece")}`;
       panel.taken.textContent = `Taken: ${taken.map(edge => short(race.a[edge])).join(" ") || "nothing yet"}`;
       const deaths = taken.map(edge => 1 - race.a[edge] / race.scale).sort((a, b) => a - b);
       panel.dots.replaceChildren(...deaths.map((death, k) => {
         const below = k - deaths.indexOf(death);  // dots at the same death, which it stands upon
-        return svg("circle", { cx: panel.axes.x(death), cy: 44 - 6 * below, r: 3, fill: color("tree") });
+        return play.dot(panel.axes.x(death), 44 - 6 * below, 3, "tree");
       }));
       update(panel.strip, { "aria-label": `Deaths: ${deaths.map(short).join(", ") || "none yet"}` });
-      update(panel.drawing, { "aria-label": `${panel.algorithm}: ${taken.length} edges taken, ${pieces} pieces` });
+      const what = `${count(taken.length, "edge")} taken, ${count(pieces, "piece")}`;
+      update(panel.drawing, { "aria-label": `${panel.algorithm}: ${what}` });
     }
 
     return function draw(state) {
@@ -298,14 +283,13 @@ var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: 
 
   play.register("race", {
     title: "The race",
-    state: {
+    state: ({ m = 4, n = 5 }) => ({
       step: { value: 0, read: play.whole(0, END) }, // lines that have run; beyond the end of the race is its end
       seed: { value: 0, read: play.whole(0, 9999) }, // 0: the given weights
       weights: { value: "exact", read: play.oneOf(["exact", "rounded"]) },
-      start: { value: 0, read: play.whole(0, 144) },
-      speed: { value: "medium", read: play.oneOf(["slow", "medium", "fast"]) },
-    },
-    reset: view => view.halt(),
+      start: { value: m, read: play.whole(0, m + n - 1) }, // outputs come first, as in zimp; this is the first input
+      speed: { value: "medium", read: play.oneOf(Object.keys(LINES_A_SECOND)) },
+    }),
     build,
   });
 })(zimpPlay);

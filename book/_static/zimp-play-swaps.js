@@ -1,236 +1,224 @@
 // Swap by swap: the mask of magnitude pruning becomes that of topological pruning. A tree edge enters and joins two
-// components; then the lightest weight outside the tree leaves, which only closed a cycle.
-
-var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
+// components; then the lightest weight outside the tree leaves.
 
 (function (play) {
   "use strict";
+  const { svg, html, update, fill, stroke, label, path, count } = play;
 
   const ASIDE = 20; // pixels that neurons outside the largest component stand apart
-  const SMALL = 150; // weights of a layer whose edges are drawn one by one, as wide as they are heavy
+  const SMALL = 150; // weights of a layer whose edges are as wide as they are heavy
   const STRIP = 64; // weights of a layer that are also shown in a row
   const END = 1.12; // where a bar without an end leaves the picture: distances end at 1
 
-  const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
-  const line = (tag, colour, attributes) =>
-    play.svg(tag, { style: `stroke: ${play.color(colour)}`, fill: "none", "stroke-width": 1.5, ...attributes });
-
-  play.register("swaps", {
-    title: "Swap by swap",
-    state: { k: { value: 0, read: play.whole(0, 4096) }, step: { value: 0, read: play.whole(0, 4096) } },
-
-    build(view) {
-      const { weights, m, n, mask: exists } = view.settings;
-      const ends = edge => [Math.floor(edge / n), edge % n]; // its output and its input
-      const vertices = edge => [Math.floor(edge / n), m + (edge % n)]; // as play.pieces numbers them
-      const edges = weights.map((_, edge) => edge).filter(edge => !exists || exists[edge]);
-      const size = edge => Math.abs(weights[edge]);
-      const order = Array.from(play.heaviestFirst(Float64Array.from(edges, size)), k => edges[k]);
-      const forest = play.forest(weights, m, n, exists);
-      const tree = Array.from(forest.rows, (row, k) => row * n + forest.cols[k]);
-      const treeMask = play.topologicalMask(weights, m, n, tree.length, exists);
-      const deaths = play.deaths(weights, m, n, exists);
-      const few = order.length <= SMALL;
-
-      // What is exchanged at k weights. The heaviest tree edge enters first and the lightest weight leaves first; there
-      // are as many of the ones as of the others, by the theorem.
-      let swapped = {};
-      function exchange(k) {
-        if (swapped.k === k) return swapped;
-        const magnitude = play.magnitudeMask(weights, m, n, k, exists);
-        const topological = play.topologicalMask(weights, m, n, k, exists);
-        const enter = tree.filter(edge => !magnitude[edge]);
-        const leave = order.slice(0, k).filter(edge => !topological[edge]).reverse();
-        return (swapped = { k, magnitude, enter, leave, swaps: enter.length });
-      }
-
-      // A state after `now` half swaps, and what has just entered or left.
-      function at({ k, step }) {
-        const { magnitude, enter, leave, swaps } = exchange(k);
-        const now = Math.min(step, 2 * swaps);
-        const made = Math.ceil(now / 2);
-        const odd = now % 2 === 1;
-        const mask = magnitude.slice();
-        enter.slice(0, made).forEach(edge => (mask[edge] = 1));
-        leave.slice(0, made - odd).forEach(edge => (mask[edge] = 0));
-        const [entered, left] = odd ? [enter[made - 1]] : [undefined, leave[made - 1]];
-        return { mask, now, made, odd, swaps, entered, left, pieces: forest.components + swaps - made };
-      }
-
-      // How far k and step may go depends on the layer. At the start three swaps are to be made, if there are so many.
-      const least = tree.length;
-      const [k, step] = [play.whole(least, order.length), play.whole(0, 2 * exchange(least).swaps)];
-      view.definition = { ...view.definition, state: { k: { read: k }, step: { read: step } } };
-      view.start = { k: Math.max(least, order.indexOf(tree[least - 3])), step: 0, ...view.settings.state };
-      view.state = { ...view.start };
-
-      const named = edge => `${play.edgeName(view.settings, edge)} with |w| = ${play.shown(size(edge))}`;
-      function sentence(state) {
-        const { now, made, odd, swaps, entered, left, pieces } = at(state);
-        if (!swaps) return `The ${state.k} largest weights contain the whole tree: both ways of pruning keep them.`;
-        if (!now) {
-          return `The ${state.k} largest weights leave ${count(pieces, "component")}: ${count(swaps, "swap")} to go.`;
-        }
-        const which = `Swap ${made} of ${swaps}. The ${odd ? `tree edge ${named(entered)}` : `edge ${named(left)}`} `;
-        if (odd) return `${which}enters. It joins two components, and one endless bar ends where the layer's does.`;
-        return `${which}leaves, the lightest that is kept outside the tree. It closed a cycle with tree edges, none ` +
-          `of them lighter: nothing falls apart, and no bar moves.${made < swaps ? "" : " Now H0 is the layer's."}`;
-      }
-      const go = by => () => {
-        const { now, swaps } = at(view.state);
-        const step = Math.min(Math.max(now + by, 0), 2 * swaps);
-        if (step !== now) view.set({ step });
-        else view.say(by > 0 ? "No further swap is needed." : "No swap is made yet.");
-      };
-      const slider = view.slider({
-        key: "k", label: "Weights kept", min: least, max: order.length, format: k => `${k} of ${order.length}`,
-      });
-      slider.addEventListener("input", () => view.set({ step: 0 }));
-      view.button({ label: "Back", press: go(-1) });
-      view.button({ label: "Next", press: go(1) });
-
-      const counts = play.html("p", { class: "zimp-live-counts" });
-      view.stage.append(counts);
-      const drawing = view.canvas("The layer as a graph, its barcode, and its weights from heavy to light");
-      const [picture, bars, strip] = ["g", "g", "g"].map(tag => play.svg(tag));
-      drawing.append(picture, bars, strip);
-      view.stage.append(legend());
-
-      let place = {}; // where everything is, at a width
-      let graph = null;
-      const halo = line("path", "budget", { "stroke-width": 12, opacity: 0.4 }); // what to look at
-      const others = line("path", "kept", { "stroke-width": 0.7 }); // of many weights those outside the tree, in one
-      let stop = () => {};
-      let aside = new Float64Array(m + n);
-
-      function layOut() {
-        const wide = view.width >= 560;
-        const width = wide ? view.width / 2 : view.width;
-        const height = few ? Math.max(200, 32 * Math.max(m, n)) : 8 * Math.max(m, n) + 24;
-        const top = wide ? 14 : height + 14;
-        const tall = Math.max(wide ? height - 60 : 0, (m + n) * (few ? 14 : 3.4));
-        const barcode = { left: wide ? width + 10 : 12, top, width: width - 40, height: tall };
-        place = { width: view.width, barcode, strip: Math.max(height, top + tall + 46) };
-        drawing.fit(view.width, place.strip + (order.length <= STRIP ? 52 : 0));
-        picture.replaceChildren();
-        const room = few ? 60 : 16; // for names, and for neurons that stand apart
-        const box = { m, n, left: room, top: 14, width: width - 2 * room, height: height - 28, names: few };
-        picture.append(halo, others);
-        graph = play.graph(picture, box);
-        if (!few) for (const { circle } of [...graph.inputs, ...graph.outputs]) play.update(circle, { r: 3 });
-        aside.fill(0);
-      }
-
-      // The cycle among some edges: what is left when edges with a loose end are taken away, again and again.
-      function cycleOf(edges) {
-        const degrees = new Int32Array(m + n);
-        for (const vertex of edges.flatMap(vertices)) degrees[vertex] += 1;
-        const tied = edges.filter(edge => vertices(edge).every(vertex => degrees[vertex] > 1));
-        return tied.length < edges.length ? cycleOf(tied) : tied;
-      }
-
-      // Neurons outside the largest component are hollow and stand apart; those that have just joined another glow.
-      function drawGraph({ mask, entered, left }) {
-        for (const edge of few ? order : [...tree, ...swapped.leave]) {
-          const heavy = few ? 1 + (4 * size(edge)) / (size(order[0]) || 1) : 1;
-          const stroke = treeMask[edge] ? "tree" : edge === left ? "magnitude" : mask[edge] ? "kept" : null;
-          const [width, dashed] = mask[edge] ? [heavy, false] : [1.5, true];
-          const drawn = graph.edge(...ends(edge), { stroke, width, dashed, ahead: stroke !== "kept" });
-          if (drawn) drawn.dataset.edge = edge;
-        }
-        const { labels, sizes } = play.pieces(m, n, mask);
-        const main = sizes.indexOf(Math.max(...sizes));
-        const before = mask.slice();
-        before[entered] = 0; // if one has
-        const old = play.pieces(m, n, before);
-        const [one, other] = vertices(entered).map(vertex => old.labels[vertex]);
-        const joined = old.sizes[one] < old.sizes[other] ? one : other;
-        const lit = left === undefined ? [entered] : cycleOf([...tree, left]);
-        const rest = few ? [] : order.filter(edge => mask[edge] && !treeMask[edge]);
-
-        const spot = ({ x, y }) => `${play.round(x)} ${play.round(y)}`;
-        const way = ([row, col]) => (col >= 0 ? `M${spot(graph.inputs[col])}L${spot(graph.outputs[row])}` : "");
-        const from = aside;
-        const move = t => {
-          aside = from.map((start, vertex) => start + t * ((few && labels[vertex] !== main ? ASIDE : 0) - start));
-          labels.forEach((label, vertex) => {
-            const fill = old.labels[vertex] === joined ? "budget" : label === main ? "ink" : "paper";
-            graph.neuron(...(vertex < m ? ["y", vertex] : ["x", vertex - m]), { aside: aside[vertex], fill });
-          });
-          play.update(halo, { d: lit.map(ends).map(way).join("") });
-          play.update(others, { d: rest.map(ends).map(way).join("") });
-        };
-        stop();
-        if (few) stop = view.animate(move, 250);
-        else move(1);
-      }
-
-      // A bar for each tree edge, and an endless one for each component of the layer. A mark is where the layer's bar
-      // ends: the bar of a tree edge that is missing does not end there.
-      function drawBars({ mask, entered }) {
-        const { x, y } = play.axes(drawing, {
-          ...place.barcode, x: [0, END], y: [0, m + n], xticks: [0, 0.5, 1], yticks: [],
-          xlabel: "distance 1 − |w| / max |w|",
-        });
-        const thick = Math.min(8, (0.6 * place.barcode.height) / (m + n));
-        const half = thick / 2 + (few ? 2 : 0.5);
-        const ways = { budget: "", tree: "", bound: "", ink: "" };
-        for (let bar = 0; bar < m + n; bar++) {
-          const own = bar < least; // a tree edge's
-          const [end, middle] = [x(own ? deaths[bar] : END), y(bar + 0.5)];
-          const ends = own && mask[tree[bar]];
-          if (own && tree[bar] === entered) ways.budget = `M${x(0)} ${middle}H${x(END)}`;
-          ways[ends ? "tree" : "bound"] += `M${x(0)} ${middle}H${ends ? end : x(END)}`;
-          ways.ink += `M${end} ${middle - half}${own ? `v${2 * half}` : `l6 ${half}l-6 ${half}`}`;
-        }
-        const widths = { budget: thick + 5, tree: thick, bound: thick, ink: 1.5 };
-        const drawn = ([colour, d]) => line("path", colour, { d, "stroke-width": widths[colour] });
-        bars.replaceChildren(...Object.entries(ways).map(drawn));
-        bars.firstChild.style.opacity = 0.4;
-      }
-
-      // All weights from heavy to light: on the left of the line, the k largest.
-      function drawStrip({ mask, entered, left }, k) {
-        strip.replaceChildren();
-        if (order.length > STRIP) return;
-        const [y, width] = [place.strip + 20, (place.width - 8) / Math.max(1, order.length)];
-        strip.append(play.svg("text", { x: 4, y: y - 8, text: "all weights from heavy to light; filled: kept" }));
-        order.forEach((edge, position) => {
-          const colour = treeMask[edge] ? "tree" : mask[edge] ? "kept" : "absent";
-          const x = 5 + position * width;
-          const lit = edge === entered || edge === left;
-          const box = { x, y, width: width - 2, height: 16, "stroke-width": lit ? 3 : 1.5 };
-          const cell = line("rect", lit ? "budget" : colour, box);
-          cell.style.fill = play.color(mask[edge] ? colour : "paper");
-          strip.append(cell);
-        });
-        strip.append(line("path", "ink", { d: `M${4 + k * width} ${y - 5}v26`, "stroke-width": 2 }));
-      }
-
-      return function draw(state) {
-        if (place.width !== view.width) layOut();
-        const found = at(state);
-        counts.textContent =
-          `${count(state.k + found.odd, "weight")}${found.odd ? ", one too many" : ""} · ` +
-          `${count(found.pieces, "component")} · ${found.made} of ${count(found.swaps, "swap")}`;
-        drawGraph(found);
-        drawBars(found);
-        drawStrip(found, state.k);
-        view.say(sentence(state));
-      };
-    },
-  });
-
   function legend() {
-    const entry = (colour, dashes, words) => {
-      const drawn = line("path", colour, { d: "M0 6h22", "stroke-width": 2.5, "stroke-dasharray": dashes });
-      const swatch = play.svg("svg", { width: 22, height: 12, "aria-hidden": "true" }, drawn);
-      return play.html("span", { style: "display: inline-block; margin-right: 1rem" }, swatch, ` ${words}`);
+    const entry = (ink, dashes, words) => {
+      const drawn = path(ink, 2.5, { d: "M0 6h22", "stroke-dasharray": dashes });
+      const swatch = svg("svg", { width: 22, height: 12, "aria-hidden": "true" }, drawn);
+      return html("span", {}, swatch, ` ${words}`);
     };
-    return play.html(
-      "p", { style: "font-size: 0.85rem; margin-bottom: 0.4rem" }, entry("tree", null, "tree edge"),
+    return html(
+      "p", { class: "zimp-live-legend" }, entry("tree", null, "tree edge"),
       entry("tree", "2 4", "missing tree edge"), entry("kept", null, "other weight"),
       entry("magnitude", "2 4", "weight that has just left"),
     );
   }
+
+  function build(view) {
+    const { weights, m, n, mask: exists } = view.settings;
+    const ends = edge => play.ends(edge, m, n);
+    const edges = play.edgesOf(m, n, exists);
+    const size = edge => Math.abs(weights[edge]);
+    const order = Array.from(play.heaviestFirst(Float64Array.from(edges, size)), k => edges[k]);
+    const forest = play.forest(weights, m, n, exists);
+    const tree = forest.edges;
+    const treeMask = play.topologicalMask(weights, m, n, tree.length, exists);
+    const deaths = play.deaths(weights, m, n, exists);
+    const few = order.length <= SMALL;
+
+    // What is exchanged at k weights: as many enter as leave, by the theorem, the heaviest and the lightest first.
+    let swapped = {};
+    function exchange(k) {
+      if (swapped.k === k) return swapped;
+      const magnitude = play.magnitudeMask(weights, m, n, k, exists);
+      const topological = play.topologicalMask(weights, m, n, k, exists);
+      const enter = tree.filter(edge => !magnitude[edge]);
+      const leave = order.slice(0, k).filter(edge => !topological[edge]).reverse();
+      return (swapped = { k, magnitude, enter, leave, swaps: enter.length });
+    }
+
+    // A state after `now` half swaps, and what has just entered or left.
+    function at({ k, step }) {
+      const { magnitude, enter, leave, swaps } = exchange(k);
+      const now = Math.min(step, 2 * swaps);
+      const made = Math.ceil(now / 2);
+      const odd = now % 2 === 1;
+      const mask = magnitude.slice();
+      enter.slice(0, made).forEach(edge => (mask[edge] = 1));
+      leave.slice(0, made - odd).forEach(edge => (mask[edge] = 0));
+      const [entered, left] = odd ? [enter[made - 1]] : [undefined, leave[made - 1]];
+      return { mask, now, made, odd, swaps, entered, left, pieces: forest.components + swaps - made };
+    }
+
+    // At the start three swaps are to be made, if there are so many.
+    const least = tree.length;
+    const swaps = play.whole(0, 2 * exchange(least).swaps);
+    view.parts = { k: { read: play.whole(least, order.length) }, step: { read: swaps } };
+    const start = Math.max(least, order.indexOf(tree[least - 3]));
+    view.state = view.start = { k: start, step: 0, ...view.settings.state };
+
+    const named = edge => `${play.edgeName(view.settings, edge)} with |w| = ${play.shown(size(edge))}`;
+    function sentence(state) {
+      const { now, made, odd, swaps, entered, left, pieces } = at(state);
+      if (!swaps) return `The ${state.k} largest weights contain the whole tree: both ways of pruning keep them.`;
+      if (!now) {
+        return `The ${state.k} largest weights leave ${count(pieces, "component")}: ${count(swaps, "swap")} to go.`;
+      }
+      const which = `Swap ${made} of ${swaps}. The ${odd ? `tree edge ${named(entered)}` : `edge ${named(left)}`} `;
+      if (odd) return `${which}enters. It joins two components, and one endless bar ends where the layer's does.`;
+      return `${which}leaves, the lightest that is kept outside the tree. It closed a cycle with tree edges, none ` +
+        `of them lighter: nothing falls apart, and no bar moves.${made < swaps ? "" : " Now H0 is the layer's."}`;
+    }
+    const go = by => () => {
+      const { now, swaps } = at(view.state);
+      const step = play.clamp(now + by, 0, 2 * swaps);
+      if (step !== now) view.set({ step });
+      else view.say(by > 0 ? "No further swap is needed." : "No swap is made yet.");
+    };
+    view.slider({
+      key: "k", label: "Weights kept", min: least, max: order.length, format: k => `${k} of ${order.length}`,
+      changes: { step: 0 },
+    });
+    view.button({ label: "Back", press: go(-1) });
+    view.button({ label: "Next", press: go(1) });
+
+    const counts = html("p", { class: "zimp-live-counts" });
+    view.stage.append(counts);
+    const drawing = view.canvas("The layer as a graph, its barcode, and its weights from heavy to light");
+    const [picture, bars, strip] = ["g", "g", "g"].map(tag => svg(tag));
+    drawing.append(picture, bars, strip);
+    view.stage.append(legend());
+
+    let place = {}; // where everything is, at a width
+    let graph = null;
+    const halo = path("budget", 12, { opacity: 0.4 }); // what to look at
+    const others = path("kept", 0.7); // of many weights those outside the tree, in one
+    let aside = new Float64Array(m + n);
+
+    function layOut() {
+      const { wide } = view;
+      const width = wide ? view.width / 2 : view.width;
+      const height = few ? Math.max(200, 32 * Math.max(m, n)) : 8 * Math.max(m, n) + 24;
+      const top = wide ? 14 : height + 14;
+      const tall = Math.max(wide ? height - 60 : 0, (m + n) * (few ? 14 : 3.4));
+      const barcode = { left: wide ? width + 10 : 12, top, width: width - 40, height: tall };
+      place = { width: view.width, barcode, strip: Math.max(height, top + tall + 46) };
+      drawing.fit(view.width, place.strip + (order.length <= STRIP ? 52 : 0));
+      picture.replaceChildren();
+      const room = few ? 60 : 16; // for names, and for neurons that stand apart
+      const box = { left: room, top: 14, width: width - 2 * room, height: height - 28 };
+      picture.append(halo, others);
+      graph = play.graph(picture, { m, n, ...box, names: few, r: few ? 6 : 3 });
+      aside.fill(0);
+    }
+
+    // The cycle among some edges: what is left when edges with a loose end are taken away.
+    function cycleOf(edges) {
+      const degrees = new Int32Array(m + n);
+      for (const vertex of edges.flatMap(ends)) degrees[vertex] += 1;
+      const tied = edges.filter(edge => ends(edge).every(vertex => degrees[vertex] > 1));
+      return tied.length < edges.length ? cycleOf(tied) : tied;
+    }
+
+    // Neurons outside the largest component are hollow and stand apart; those that have just joined one glow.
+    function drawGraph({ mask, entered, left }) {
+      for (const edge of few ? order : [...tree, ...swapped.leave]) {
+        const heavy = few ? 1 + (4 * size(edge)) / (size(order[0]) || 1) : 1;
+        const ink = treeMask[edge] ? "tree" : edge === left ? "magnitude" : mask[edge] ? "kept" : null;
+        const [width, dashed] = mask[edge] ? [heavy, false] : [1.5, true];
+        const drawn = graph.edge(edge, { ink, width, dashed, ahead: ink !== "kept" });
+        if (drawn) drawn.dataset.edge = edge;
+      }
+      const { labels, sizes } = play.pieces(m, n, mask);
+      const main = sizes.indexOf(Math.max(...sizes));
+      const before = mask.slice();
+      before[entered] = 0; // if one has
+      const old = play.pieces(m, n, before);
+      const [one, other] = ends(entered).map(vertex => old.labels[vertex]);
+      const joined = old.sizes[one] < old.sizes[other] ? one : other;
+      const lit = left === undefined ? [entered] : cycleOf([...tree, left]);
+      const rest = few ? [] : order.filter(edge => mask[edge] && !treeMask[edge]);
+
+      const spot = ({ x, y }) => `${play.round(x)} ${play.round(y)}`;
+      const way = edge => (edge === undefined ? "" : `M${graph.endsOf(edge).map(spot).join("L")}`);
+      const from = aside;
+      const move = t => {
+        aside = from.map((start, vertex) => start + t * ((few && labels[vertex] !== main ? ASIDE : 0) - start));
+        labels.forEach((label, vertex) => {
+          const ink = old.labels[vertex] === joined ? "budget" : label === main ? "ink" : "paper";
+          graph.neuron(vertex, { aside: aside[vertex], ink });
+        });
+        update(halo, { d: lit.map(way).join("") });
+        update(others, { d: rest.map(way).join("") });
+      };
+      if (few) view.animate(move, 250);
+      else move(1);
+    }
+
+    // A bar for each tree edge and each component. A mark is where the layer's bar ends; that of a missing tree edge
+    // does not end there.
+    function drawBars({ mask, entered }) {
+      const { x, y } = play.axes(drawing, {
+        ...place.barcode, x: [0, END], y: [0, m + n], xticks: [0, 0.5, 1], yticks: [],
+        xlabel: "distance 1 − |w| / max |w|",
+      });
+      const thick = Math.min(8, (0.6 * place.barcode.height) / (m + n));
+      const half = thick / 2 + (few ? 2 : 0.5);
+      const ways = { budget: "", tree: "", bound: "", ink: "" };
+      for (let bar = 0; bar < m + n; bar++) {
+        const own = bar < least; // a tree edge's
+        const [end, middle] = [x(own ? deaths[bar] : END), y(bar + 0.5)];
+        const ends = own && mask[tree[bar]];
+        if (own && tree[bar] === entered) ways.budget = `M${x(0)} ${middle}H${x(END)}`;
+        ways[ends ? "tree" : "bound"] += `M${x(0)} ${middle}H${ends ? end : x(END)}`;
+        ways.ink += `M${end} ${middle - half}${own ? `v${2 * half}` : `l6 ${half}l-6 ${half}`}`;
+      }
+      const widths = { budget: thick + 5, tree: thick, bound: thick, ink: 1.5 };
+      bars.replaceChildren(...Object.entries(ways).map(([ink, d]) => path(ink, widths[ink], { d })));
+      bars.firstChild.style.opacity = 0.4;
+    }
+
+    // All weights from heavy to light: on the left of the line, the k largest.
+    function drawStrip({ mask, entered, left }, k) {
+      strip.replaceChildren();
+      if (order.length > STRIP) return;
+      const [y, width] = [place.strip + 20, (place.width - 8) / Math.max(1, order.length)];
+      strip.append(label("all weights from heavy to light; filled: kept", 4, y - 8));
+      order.forEach((edge, position) => {
+        const ink = treeMask[edge] ? "tree" : mask[edge] ? "kept" : "absent";
+        const lit = edge === entered || edge === left;
+        const box = { x: 5 + position * width, y, width: width - 2, height: 16, "stroke-width": lit ? 3 : 1.5 };
+        const style = `${stroke(lit ? "budget" : ink)}; ${fill(mask[edge] ? ink : "paper")}`;
+        strip.append(svg("rect", { ...box, style }));
+      });
+      strip.append(path("ink", 2, { d: `M${4 + k * width} ${y - 5}v26` }));
+    }
+
+    return function draw(state) {
+      if (place.width !== view.width) layOut();
+      const found = at(state);
+      counts.textContent =
+        `${count(state.k + found.odd, "weight")}${found.odd ? ", one too many" : ""} · ` +
+        `${count(found.pieces, "component")} · ${found.made} of ${count(found.swaps, "swap")}`;
+      drawGraph(found);
+      drawBars(found);
+      drawStrip(found, state.k);
+      view.say(sentence(state));
+    };
+  }
+
+  play.register("swaps", {
+    title: "Swap by swap",
+    state: () => ({}), // it depends on the forest
+    build,
+  });
 })(zimpPlay);

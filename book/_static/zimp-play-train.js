@@ -1,10 +1,8 @@
-// A network of dense layers, trained and pruned in the reader's browser: zimp.lab.training, and the loop of
-// zimp.lab.imp with the rules of zimp.lab.experiments. Plain loops over numbers of 64 bits are fast enough for a small
-// network, and from the same start and batches they end where torch ends.
+// A network of dense layers, trained and pruned: zimp.lab.training, and the loop of zimp.lab.imp with the rules of
+// zimp.lab.experiments. Plain loops are fast enough, and from the same start and batches they end where torch ends.
 //
-// A network is `sizes`, such as [64, 32, 10], and for each layer its `weights` (outputs x inputs, flat) and `biases`.
-// Images are one flat array `x`, image after image, with their labels `y`; both are typed arrays.
-var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
+// A network is `sizes`, such as [64, 32, 10], and the `weights` (outputs x inputs, flat) and `biases` of each layer.
+// Images are a typed array `x`, image after image, with labels `y`.
 
 zimpPlay.parts.train = function (play) {
   const BATCH = 60;
@@ -24,15 +22,12 @@ zimpPlay.parts.train = function (play) {
     biases: ofLayers(sizes, m => new Float64Array(m)),
   });
 
-  const copy = ({ sizes, weights, biases }) => ({
-    sizes,
-    weights: weights.map(weight => weight.slice()),
-    biases: biases.map(bias => bias.slice()),
-  });
+  const slices = arrays => arrays.map(array => array.slice());
+  const copy = ({ sizes, weights, biases }) => ({ sizes, weights: slices(weights), biases: slices(biases) });
 
-  // What leaves each layer for one image, the image itself first; the last are the scores of the classes.
-  const forward = ({ weights, biases }, image) => {
-    const signals = [image];
+  // What leaves each layer for an image of x, the image itself first; the last are the scores of the classes.
+  const forward = ({ sizes: [pixels], weights, biases }, x, image) => {
+    const signals = [x.subarray(image * pixels, (image + 1) * pixels)];
     weights.forEach((weight, k) => {
       const [bias, input, last] = [biases[k], signals[k], k === weights.length - 1];
       const output = new Float64Array(bias.length);
@@ -46,16 +41,16 @@ zimpPlay.parts.train = function (play) {
     return signals;
   };
 
-  // The derivatives of the loss by what enters a layer, from those by what leaves it: 0 where the neuron is off.
+  // The derivatives of the loss by what enters a layer, from those by what leaves it.
   const behind = (weight, errors, input) =>
     input.map((signal, j) => {
-      if (!(signal > 0)) return 0;
+      if (!(signal > 0)) return 0; // the neuron is off
       let total = 0;
       for (let i = 0, edge = j; i < errors.length; i += 1, edge += input.length) total += errors[i] * weight[edge];
       return total;
     });
 
-  // Adds to the gradients what one image says; returns its loss, the cross-entropy.
+  // Adds to the gradients what one image says; returns its cross-entropy.
   const backward = ({ weights }, signals, label, gradients) => {
     const scores = signals[weights.length];
     const largest = Math.max(...scores);
@@ -67,7 +62,7 @@ zimpPlay.parts.train = function (play) {
       const [input, byWeight, byBias] = [signals[k], gradients.weights[k], gradients.biases[k]];
       for (let i = 0; i < errors.length; i += 1) {
         const error = errors[i];
-        if (error === 0) continue; // of a neuron that is off
+        if (error === 0) continue;
         byBias[i] += error;
         for (let j = 0, edge = i * input.length; j < input.length; j += 1, edge += 1) {
           byWeight[edge] += error * input[j];
@@ -88,11 +83,9 @@ zimpPlay.parts.train = function (play) {
   // One step of Adam on the images of a batch; returns their mean loss. A pruned weight is zero after it.
   const step = (network, state, x, y, batch, masks) => {
     const { gradient, mean, square } = state;
-    const pixels = network.sizes[0];
     let loss = 0;
     for (const image of batch) {
-      const signals = forward(network, x.subarray(image * pixels, (image + 1) * pixels));
-      loss += backward(network, signals, y[image], gradient) / batch.length;
+      loss += backward(network, forward(network, x, image), y[image], gradient) / batch.length;
     }
     state.steps += 1;
     const rate = ADAM.rate / (1 - ADAM.mean ** state.steps);
@@ -115,16 +108,15 @@ zimpPlay.parts.train = function (play) {
   };
 
   const accuracy = (network, x, y) => {
-    const pixels = network.sizes[0];
     let correct = 0;
     for (let image = 0; image < y.length; image += 1) {
-      const scores = forward(network, x.subarray(image * pixels, (image + 1) * pixels)).pop();
+      const scores = forward(network, x, image).pop();
       if (scores.indexOf(Math.max(...scores)) === y[image]) correct += 1;
     }
     return correct / y.length;
   };
 
-  // The images of each batch, without end: epoch after epoch, each in an order of its own.
+  // The images of each batch, epoch after epoch, each in an order of its own.
   const batches = function* (size, random) {
     for (;;) {
       const order = random.shuffle(Int32Array.from({ length: size }, (_, image) => image));
@@ -132,8 +124,7 @@ zimpPlay.parts.train = function (play) {
     }
   };
 
-  // Trains from step `start` to step `steps`; returns the loss on the last batch and, as it was before the step
-  // `rewind`, the network.
+  // Trains from step `start` to `steps`; returns the last loss and the network as it was before the step `rewind`.
   const train = (network, masks, { x, y }, order, { start, steps, rewind }) => {
     const state = optimizer(network);
     network.weights = network.weights.map((weight, k) => weight.map((value, at) => (masks[k][at] ? value : 0)));
@@ -155,8 +146,7 @@ zimpPlay.parts.train = function (play) {
     return Math.floor(value) + (rest > 0.5 || (rest === 0.5 && Math.floor(value) % 2) ? 1 : 0);
   };
 
-  // How many weights topological pruning leaves in each layer, level after level: its share, but never less than the
-  // tree. Once only the trees remain there is no further level.
+  // How many weights topological pruning leaves in each layer, level after level, until only the trees remain.
   const topologicalSizes = (sizes, levels, rate) => {
     const trees = ofLayers(sizes, (m, n) => m + n - 1);
     const all = [ofLayers(sizes, (m, n) => m * n)];
@@ -166,29 +156,29 @@ zimpPlay.parts.train = function (play) {
     return all;
   };
 
-  // The weights that every layer keeps if all keep the same share of what they have, as many in all as `keep` says.
+  // How many weights each layer keeps if all keep the same share, as many in all as `keep` says.
   const sameShare = (masks, keep) => {
     const left = masks.map(sum);
     return left.map(count => rounded((sum(keep) / sum(left)) * count));
   };
 
-  // The masks of the next level by each rule of zimp.lab.experiments. All keep the same number of weights in all, that
-  // of topological pruning, so that their accuracies can be compared; `keep` is how many it leaves in each layer.
+  // The masks of the next level by each rule. So that accuracies can be compared, all keep as many weights in all as
+  // topological pruning; `keep` is how many it leaves in each layer.
   const rules = {
     magnitude({ sizes, weights }, masks, keep) {
       const counts = sameShare(masks, keep);
       return ofLayers(sizes, (m, n, k) => play.magnitudeMask(weights[k], m, n, counts[k], masks[k]));
     },
     global({ weights }, masks, keep) {
-      const flat = arrays => arrays.flatMap(array => Array.from(array));
-      const kept = play.magnitudeMask(flat(weights), 1, flat(weights).length, sum(keep), flat(masks));
+      const [all, exist] = [weights, masks].map(arrays => arrays.flatMap(array => [...array]));
+      const kept = play.magnitudeMask(all, 1, all.length, sum(keep), exist);
       let start = 0;
       return weights.map(({ length }) => kept.slice(start, (start += length)));
     },
     topological({ sizes, weights }, masks, keep) {
       return ofLayers(sizes, (m, n, k) => play.topologicalMask(weights[k], m, n, keep[k], masks[k]));
     },
-    // The weights that topological pruning leaves in each layer, but the largest ones.
+    // As many as topological pruning leaves in each layer, but the largest.
     budget({ sizes, weights }, masks, keep) {
       return ofLayers(sizes, (m, n, k) => play.magnitudeMask(weights[k], m, n, keep[k], masks[k]));
     },
@@ -229,10 +219,9 @@ zimpPlay.parts.train = function (play) {
     }
   };
 
-  // Train, prune, rewind, and again, from a given network. `order()` begins the batches anew, which are the same at
-  // each level; `random` is where random masks come from; `rewind` is a step of the first training, or null to train
-  // on. Yields what zimp.Record says of each level, with masks and trained weights; returns the last level, which is
-  // below `levels` if only the trees remain.
+  // Train, prune, rewind, and again. `order()` begins the batches anew, the same at each level; `random` makes random
+  // masks; `rewind` is a step of the first training, or null to train on. Yields what zimp.Record says of each level,
+  // with masks and trained weights; returns the last level, which is below `levels` if only the trees remain.
   const iterativeMagnitudePruning = function* ({ network, data, order, random, rate, method, rewind, levels, steps }) {
     check({ network, rate, method, rewind, levels, steps });
     const { sizes } = network;
@@ -240,8 +229,8 @@ zimpPlay.parts.train = function (play) {
     let masks = ofLayers(sizes, (m, n) => new Uint8Array(m * n).fill(1));
     let [early, forests, dense] = [null, null, null]; // the network to rewind to; the trees of this level, of level 0
     const share = (trees, m, n, k) => {
-      const { rows, cols } = trees[k];
-      return rows.length ? sum(rows.map((row, e) => masks[k][row * n + cols[e]])) / rows.length : 1;
+      const { edges } = trees[k];
+      return edges.length ? sum(edges.map(edge => masks[k][edge])) / edges.length : 1;
     };
     for (let level = 0; level < budgets.length; level += 1) {
       if (level) {
@@ -264,7 +253,7 @@ zimpPlay.parts.train = function (play) {
         layers: ofLayers(sizes, (m, n, k) => ({
           kept: kept[k],
           components: forests[k].components,
-          treeKept: before ? share(before, m, n, k) : 1, // of the tree of the level before, by the pruning in between
+          treeKept: before ? share(before, m, n, k) : 1, // of the tree of the level before
           denseTreeKept: share(dense, m, n, k),
           weights: network.weights[k].slice(),
           mask: masks[k],
@@ -278,15 +267,9 @@ zimpPlay.parts.train = function (play) {
   play.jobs.run = function* ({ data, sizes, rate, method, rewind, seed, levels, steps }) {
     const [start, order, masks] = [0, 1, 2].map(stream => 3 * seed + stream);
     return yield* iterativeMagnitudePruning({
-      network: network(sizes, play.random(start)),
-      data,
+      network: network(sizes, play.random(start)), random: play.random(masks),
       order: () => batches(data.train.y.length, play.random(order)),
-      random: play.random(masks),
-      rate,
-      method,
-      rewind,
-      levels,
-      steps,
+      data, rate, method, rewind, levels, steps,
     });
   };
 

@@ -1,14 +1,15 @@
-// One layer, computed in the reader's browser: what zimp.topology, zimp.pruning and zimp.bounds say of it, in the same
-// words and with the same answers. No view, no page: the worker runs this part too, and so does Node, in the tests.
+// One layer: what zimp.topology, zimp.pruning and zimp.bounds say of it, with the same answers. The worker runs this
+// part too, and so does Node, in the tests.
 //
-// A layer is `weights`, a flat array of m rows (outputs) and n columns (inputs), row by row, and a `mask` of the same
-// form, 1 where an edge exists; without a mask all edges do. An edge is known by its position in this array. All edges
-// have one order, from heavy to light and row by row among equals, so that there is one forest and one mask.
+// A layer is `weights`, a flat array of m rows (outputs) and n columns (inputs), and a `mask` of the same form, 1 where
+// an edge exists; without a mask all do. An edge is its position in this array. Edges have one order, from heavy to
+// light and row by row among equals, so that there is one forest and one mask.
 var zimpPlay = globalThis.zimpPlay || (globalThis.zimpPlay = { parts: {}, jobs: {}, views: {} });
 
 zimpPlay.parts.core = function (play) {
   const PASTED = 4096; // numbers in a matrix at most: 64 x 64, which every view redraws within a frame
   const CHARACTERS = 200000; // what that many numbers need, with room to spare
+  const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i;
 
   // Checks: an error says the value, the rule and the likely mistake.
 
@@ -45,6 +46,13 @@ zimpPlay.parts.core = function (play) {
 
   // The forest
 
+  const count = (number, word) => `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
+
+  const range = (from, to) => Array.from({ length: to - from }, (_, k) => from + k);
+
+  // The output and the input of an edge, as `pieces` numbers them.
+  const ends = (edge, m, n) => [Math.floor(edge / n), m + (edge % n)];
+
   // The edges of a mask, ascending.
   const edgesOf = (m, n, mask) => {
     checkEntries("mask", mask, m, n);
@@ -66,9 +74,8 @@ zimpPlay.parts.core = function (play) {
     return { edges, magnitudes };
   };
 
-  // Positions in the order of the edges: a radix sort, byte after byte, the last byte first. The bits of a float of
-  // at least 0 are a whole number in the same order, so no two numbers are compared, and equals stay as they came. The
-  // byte that is stored first is the last one: every machine that runs a browser writes numbers in this way.
+  // Positions in the order of the edges: a radix sort, the last byte first, which is stored first on every machine that
+  // runs a browser. The bits of a float of at least 0 are a whole number in the same order. Equals stay as they came.
   const heaviestFirst = magnitudes => {
     const size = magnitudes.length;
     const bytes = new Uint8Array(magnitudes.buffer, magnitudes.byteOffset, 8 * size);
@@ -78,7 +85,7 @@ zimpPlay.parts.core = function (play) {
     for (let byte = 0; byte < 8; byte += 1) {
       const next = new Int32Array(256); // first a count, then the position for the next one with this byte
       for (let k = byte; k < 8 * size; k += 8) next[bytes[k]] += 1;
-      if (next[bytes[byte]] === size) continue; // all alike, as half the bytes of numbers that were float32 once
+      if (next[bytes[byte]] === size) continue; // all alike, as half the bytes of what was float32 once
       for (let value = 255, start = 0; value >= 0; value -= 1) {
         const count = next[value];
         next[value] = start;
@@ -109,7 +116,7 @@ zimpPlay.parts.core = function (play) {
     return { find, join };
   };
 
-  // Kruskal's algorithm: which of the `edges` (ascending) are in the maximum spanning forest, the heaviest first.
+  // Kruskal's algorithm: which of the `edges` (ascending) are in the forest, the heaviest first.
   const kruskal = (edges, order, m, n) => {
     const { join } = disjoint(m + n);
     const taken = [];
@@ -123,13 +130,16 @@ zimpPlay.parts.core = function (play) {
   const forest = (weights, m, n, mask) => {
     const { edges, magnitudes } = layerEdges(weights, m, n, mask);
     const taken = kruskal(edges, heaviestFirst(magnitudes), m, n);
-    return {
-      rows: Int32Array.from(taken, k => Math.floor(edges[k] / n)),
-      cols: Int32Array.from(taken, k => edges[k] % n),
-      values: Float64Array.from(taken, k => magnitudes[k]),
-      components: m + n - taken.length,
-    };
+    return treeOf(taken.map(k => edges[k]), taken.map(k => magnitudes[k]), m, n);
   };
+
+  const treeOf = (edges, magnitudes, m, n) => ({
+    edges,
+    rows: Int32Array.from(edges, edge => Math.floor(edge / n)),
+    cols: Int32Array.from(edges, edge => edge % n),
+    values: Float64Array.from(magnitudes),
+    components: m + n - edges.length,
+  });
 
   // |w| of the forest's edges in units of the layer's largest, from heavy to light. A layer of zeros has no unit.
   const relativeValues = ({ values }) => (values[0] > 0 ? values.map(value => value / values[0]) : values);
@@ -147,11 +157,10 @@ zimpPlay.parts.core = function (play) {
     });
   };
 
-  // The components of a mask. Vertices are the outputs 0 to m - 1 and then the inputs; components are numbered by the
-  // first vertex in them.
+  // The components of a mask, numbered by their first vertex. Vertices are the outputs 0 to m - 1 and then the inputs.
   const pieces = (m, n, mask) => {
     const { find, join } = disjoint(m + n);
-    for (const edge of edgesOf(m, n, mask)) join(Math.floor(edge / n), m + (edge % n));
+    for (const edge of edgesOf(m, n, mask)) join(...ends(edge, m, n));
     const numbers = new Map();
     const labels = new Int32Array(m + n);
     for (let vertex = 0; vertex < m + n; vertex += 1) {
@@ -198,7 +207,7 @@ zimpPlay.parts.core = function (play) {
     return kept;
   };
 
-  // A number is drawn for each weight, whether its edge exists or not, and the largest numbers stay.
+  // Each weight gets a number, whether its edge exists or not, and the largest numbers stay.
   const randomMask = (m, n, keep, random, mask) =>
     magnitudeMask(Float64Array.from({ length: m * n }, () => random.uniform()), m, n, keep, mask);
 
@@ -228,7 +237,7 @@ zimpPlay.parts.core = function (play) {
       throw new Error(`probability=${probability} must lie strictly between 0 and 1; the median is 0.5`);
     }
     const [few, many] = [Math.min(m, n), Math.max(m, n)];
-    const isolated = -Math.log(probability); // the expected number of isolated neurons that gives this probability
+    const isolated = -Math.log(probability); // so many isolated neurons are expected at this probability
     const [larger, smaller] = [many, few].map(size => Math.log(size) - Math.log(isolated));
     let [low, high] = [Math.max(0, larger), Math.max(0, larger + Math.log(2))];
     for (let round = 0; round < 60; round += 1) {
@@ -242,8 +251,7 @@ zimpPlay.parts.core = function (play) {
 
   // Random numbers
 
-  // xoshiro128** of Blackman and Vigna (2018), started by splitmix32 from a seed of 32 bits: the same numbers in every
-  // browser, which Math.random does not promise.
+  // xoshiro128** of Blackman and Vigna (2018), started by splitmix32: the same numbers in every browser.
   const random = seed => {
     whole("seed", seed, "a whole number");
     if (seed < 0 || seed >= 2 ** 32) throw new Error(`seed=${seed} must lie between 0 and ${2 ** 32 - 1}`);
@@ -281,11 +289,10 @@ zimpPlay.parts.core = function (play) {
 
   // Pasted matrices
 
-  // A matrix as people have it: lines of numbers with blanks, commas, semicolons or a spreadsheet's tabs between them,
-  // also with decimal commas; or in brackets as Python, numpy, torch and MATLAB write it. What can be read in two ways
-  // is refused, because a wrong guess would be a wrong picture.
+  // Lines of numbers with blanks, commas, semicolons or tabs between them, also with decimal commas; or brackets as in
+  // Python and MATLAB. What can be read in two ways is refused: a wrong guess would be a wrong picture.
   const parseMatrix = text => {
-    if (text.length > CHARACTERS) throw tooLarge(`the text has ${text.length.toLocaleString("en")} characters`);
+    if (text.length > CHARACTERS) throw tooLarge(`the text has ${count(text.length, "character")}`);
     // The minus of typeset pages is another character, and so are some of their blanks.
     const plain = text.replace(/\u2212/g, "-").replace(/[^\S\r\n\t]+/g, " ").trim();
     if (/\.\.\.|\u2026/.test(plain)) {
@@ -298,21 +305,19 @@ zimpPlay.parts.core = function (play) {
     const ragged = rows.findIndex(row => row.length !== n);
     if (ragged > 0) {
       throw new Error(
-        `row ${ragged + 1} has ${numbers(rows[ragged].length)}, but row 1 has ${n}; all rows must be equally long. ` +
-          "Is a number missing, or a line broken in two?",
+        `row ${ragged + 1} has ${count(rows[ragged].length, "number")}, but row 1 has ${n}; all rows must be equally ` +
+          "long. Is a number missing, or a line broken in two?",
       );
     }
     if (m * n === 1) {
       throw new Error("one number is not a matrix; a layer has a row for each output and a column for each input");
     }
-    if (m * n > PASTED) throw tooLarge(`the matrix has ${(m * n).toLocaleString("en")} numbers`);
+    if (m * n > PASTED) throw tooLarge(`the matrix has ${count(m * n, "number")}`);
     return { weights: Float64Array.from(rows.flat()), m, n };
   };
 
   const tooLarge = what =>
     new Error(`${what}; a view shows at most ${PASTED}, such as 64 x 64. Paste a part, or compute the whole in Python`);
-
-  const numbers = count => (count === 1 ? "1 number" : `${count} numbers`);
 
   const twoWays = line =>
     new Error(
@@ -370,7 +375,7 @@ zimpPlay.parts.core = function (play) {
   const toNumber = (cell, row) => {
     const [word, where] = [cell.trim(), `in row ${row + 1}`];
     if (!word) throw new Error(`a cell ${where} is empty; write 0 for a weight of zero`);
-    const number = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(word) ? Number(word) : undefined;
+    const number = NUMBER.test(word) ? Number(word) : undefined;
     if (Number.isFinite(number)) return number;
     if (number !== undefined || /^[-+]?(nan|inf(inity)?)$/i.test(word)) {
       throw new Error(`${shortened(word)} ${where} is not finite; all weights must be. Did the training diverge?`);
@@ -387,7 +392,7 @@ zimpPlay.parts.core = function (play) {
   Object.assign(play, {
     forest, deaths, bettiCurve, pieces, magnitudeMask, topologicalMask, randomMask, criticalCompression, retentionBound,
     connectivityDensity, random, parseMatrix,
-    heaviestFirst, kruskal, checkFinite, // the steps of a forest
+    count, range, ends, edgesOf, heaviestFirst, kruskal, treeOf, checkFinite, NUMBER, // the steps of these
   });
 };
 zimpPlay.parts.core(zimpPlay);
