@@ -200,7 +200,7 @@ def test_dead_neurons_are_those_that_no_image_wakes():
     model = zimp.lenet_300_100(64)
     with torch.no_grad():
         model.fc1.bias[:7] = -1e6
-    inputs, first, _ = basins._alive(model, DIGITS.train.x)
+    inputs, first, _ = basins.living(model, DIGITS.train.x)
     assert not first[:7].any() and first[7:].float().mean() > 0.8
     assert torch.equal(inputs, (DIGITS.train.x.flatten(1) > 0).any(dim=0))
     measured = basins.compare(model, copy.deepcopy(model), DIGITS)

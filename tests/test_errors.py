@@ -645,7 +645,9 @@ BAD = {
     ),
     "no threads": (lambda: zimp.report(network(), jobs=0), "jobs=0 is not a number of threads; 1 is one at a time, -1"),
     "half a thread": (lambda: zimp.report(network(), jobs=0.5), "jobs=0.5 is not a whole number"),
-    "networks in a list": (lambda: zimp.report([network()]), "network is a list, not a torch.nn.Module or the path of"),
+    "networks in a list": (
+        lambda: zimp.report([network()]), "network is a list, not a torch.nn.Module, a dict of tensors, or the path of",
+    ),
     "a slider of one number": (lambda: explorer(x=1), "x is a int, but must be a sequence; give a list"),
     "a slider without values": (lambda: explorer(x=[]), "x has no values; a slider needs at least one"),
     "no slider": (lambda: explorer(), r"explorer needs at least one setting, such as threshold=\[1.0, 0.5\]"),
@@ -664,6 +666,15 @@ BAD = {
     ),
     "too many masks for a view": (
         lambda: zimp.play(ONES, view="masks"), "a 3x4 layer of 12 weights, but the view 'masks' shows at most 10; show",
+    ),
+    # swamp
+    "no particles": (
+        lambda: zimp.swamp(network, zimp.load_data("digits"), levels=1, particles=0),
+        "particles=0 is below 1, so nothing is trained; one particle is IMP with averaging",
+    ),
+    "steps to average over": (
+        lambda: zimp.swamp(network, zimp.load_data("digits"), levels=1, averaged=100),
+        re.escape("averaged=100 must lie in [0, 1]: it is the share of the training over which weights are averaged"),
     ),
     # imp
     **{

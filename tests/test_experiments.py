@@ -16,6 +16,7 @@ from filelock import FileLock
 from joblib.parallel import ThreadingBackend
 from test_connectivity import BEGINNINGS
 from test_landscape import BEGINNINGS as LANDSCAPE
+from test_swamp import BEGINNINGS as SWAMP
 from torch import nn
 
 import zimp
@@ -157,7 +158,7 @@ def test_the_stored_shares_of_the_tree_are_what_the_theory_counts(name):
 
 
 # Of each study without training the options of a small part, and the columns that say which row it is. Those that train
-# are rerun by test_connectivity.py and test_landscape.py, within margins of their own.
+# are rerun by test_connectivity.py, test_swamp.py and test_landscape.py, within margins of their own.
 PARTS = {
     "shrimp_accuracy": ({}, ("table", "method")),
     "shrimp_structure": ({"targets": ("blocks",), "noises": (0.1,)}, ("target", "noise", "method")),
@@ -167,7 +168,7 @@ PARTS = {
 
 
 def test_every_study_is_rerun_by_a_test():
-    assert STUDIES.keys() == PARTS.keys() | BEGINNINGS.keys() | LANDSCAPE.keys()
+    assert STUDIES.keys() == PARTS.keys() | BEGINNINGS.keys() | SWAMP.keys() | LANDSCAPE.keys()
 
 
 @pytest.mark.parametrize("name", PARTS)

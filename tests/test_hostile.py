@@ -351,7 +351,7 @@ SIZES = [
 # Classes that hold what was checked before, and what takes a run's arguments: tests/test_errors.py has those.
 ELSEWHERE = {
     "SpanningForest", "LayerGraph", "Data", "Split", "TrainingDiverged", "Report", "Record",
-    "iterative_magnitude_pruning", "adam", "KeptLevel", "TreeOverlap", "Barrier", "Shrimp",
+    "iterative_magnitude_pruning", "swamp", "adam", "KeptLevel", "TreeOverlap", "Barrier", "Shrimp",
     "HessianTrace",
 }  # fmt: skip
 
@@ -586,7 +586,7 @@ def test_a_zip_of_several_disks_is_refused(tmp_path):
     path = tmp_path / "net.pt"
     path.write_bytes(saved(WEIGHTS) + b"PK\x06\x07" + (1).to_bytes(4, "little") + bytes(8) + (2).to_bytes(4, "little")
                      + b"PK\x05\x06" + bytes(18))  # fmt: skip
-    with pytest.raises(ValueError, match="net.pt is truncated, or no PyTorch checkpoint"):
+    with pytest.raises(ValueError, match="net.pt begins as torch.save writes, but is truncated or damaged"):
         open_network(path)
 
 

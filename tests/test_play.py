@@ -4,13 +4,14 @@ import base64
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import BOOK
 from reference import present
 from safetensors.torch import save_file
 
@@ -19,6 +20,7 @@ from zimp.lab.experiments import RULES, SWEEPS, Results, topological_sizes
 from zimp.lab.training import batches
 from zimp.reports.checkpoints import open_network
 
+BOOK = Path(__file__).parent.parent / "book"
 SCRIPT = BOOK / "_static" / "zimp-play.js"
 ARRAYS = {"float64": "Float64Array", "float32": "Float32Array", "int32": "Int32Array", "uint8": "Uint8Array"}
 HARNESS = """
@@ -537,7 +539,7 @@ def test_a_start_and_its_batches_have_the_distributions_of_the_package():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", RULES)
+@pytest.mark.parametrize("method", ["magnitude", "topological"])
 def test_runs_in_the_browser_lie_in_the_band_of_the_stored_sweep(method, data):
     """Their starts, batches and random masks are others, so only the means of ten seeds can be compared."""
     sweep = SWEEPS["small_mlp"]
@@ -719,8 +721,8 @@ def test_a_broken_file_or_one_of_another_kind_is_refused_with_a_sentence(tmp_pat
         assert answer is not None and answer.startswith(sentence), f"{name}: {answer}"
         path = tmp_path / "broken.safetensors"
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="not a complete safetensors file"):
-            open_network(path)
+        with pytest.raises(ValueError, match=re.escape(str(path))):
+            zimp.report(path)
 
 
 def test_files_of_torch_get_a_sentence_that_says_what_to_do(tmp_path):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.special
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,12 +29,12 @@ from torch.nn.utils import prune as torch_prune
 import zimp
 from zimp.checks import as_layer
 from zimp.lab.record import write_whole
-from zimp.reports.checkpoints import Entry
 from zimp.reports.command import SORTED, main
+from zimp.reports.headers import Entry
 from zimp.reports.layouts import find_layers
 from zimp.reports.ranking import BINS, Ranking, profile
 from zimp.reports.table import SORTED as TABLE_SORTED
-from zimp.reports.table import full_name
+from zimp.reports.table import ZETA3, full_name
 
 try:
     import torch.ao.nn.quantized as quantised
@@ -1264,6 +1265,26 @@ def test_r2_a_reader_that_stops_reading_loses_no_file(inputs):
         process.stdout.close()
         assert process.stderr.read() == ""
     assert "fc.weight" in Path("out.csv").read_text()
+
+
+def test_r14_a_safetensors_file_is_reported_without_torch(tmp_path):
+    model = zimp.lenet_300_100(16)
+    halves = {name: tensor.bfloat16() for name, tensor in model.state_dict().items()}
+    for name, content in (("model", model.state_dict()), ("halves", halves)):
+        saved(tmp_path / f"{name}.safetensors", content)
+    program = (
+        "import sys, zimp\n"
+        "reports = [zimp.report(file) for file in sys.argv[1:]]\n"
+        "assert 'torch' not in sys.modules\n"
+        "print([report.rows for report in reports])"
+    )
+    files = [tmp_path / "model.safetensors", tmp_path / "halves.safetensors"]
+    ended = subprocess.run([sys.executable, "-c", program, *files], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == str([zimp.report(content).rows for content in (model.state_dict(), halves)])
+
+
+def test_the_constant_is_zeta_of_three():
+    assert ZETA3 == scipy.special.zeta(3)
 
 
 def test_help_and_mistakes_wait_for_no_library(inputs):

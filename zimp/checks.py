@@ -17,6 +17,9 @@ from scipy.sparse import bsr_array, coo_array, csc_array, csr_array, issparse
 # Weights and masks
 
 
+BFLOAT16 = np.dtype([("bfloat16", "<i2")])  # numpy has none: an array of its bits says so by the name of its field
+
+
 class Layer(NamedTuple):
     """A validated layer as a graph. Whether its weights are finite is checked later, when they are read.
 
@@ -42,7 +45,9 @@ def as_layer(weights, mask=None) -> Layer:
             raise ValueError("mask was given together with a sparse array; its stored entries are the edges already")
         values = _as_csr(weights)
         return Layer(values, values.dtype.name, None)
-    if is_tensor(weights) and str(weights.dtype) == "torch.bfloat16":
+    if getattr(weights, "dtype", None) == BFLOAT16:
+        values, form = weights["bfloat16"], "bfloat16"
+    elif is_tensor(weights) and str(weights.dtype) == "torch.bfloat16":
         values, form = _bits_of_bfloat16(weights), "bfloat16"
     else:
         values = as_array(weights)
@@ -118,8 +123,8 @@ def check_layer_finite(layer: Layer):
     if issparse(layer.values):
         if not np.isfinite(layer.values.data).all():
             raise ValueError("a stored entry of the sparse array is not finite; did the training diverge?")
-    elif layer.form == "bfloat16":  # the upper half of a float32
-        check_finite((layer.values.astype(np.int32) << 16).view(np.float32))
+    elif layer.form == "bfloat16":
+        check_finite(from_bits(layer.values))
     else:
         check_finite(layer.values)
 
@@ -160,7 +165,8 @@ def to_numpy(array, name="weights") -> np.ndarray:
         raise ValueError("a masked array hides weights that still exist; pass array.data, and for the mask ~array.mask")
     try:
         if not is_tensor(array):
-            return np.asarray(array)
+            array = np.asarray(array)
+            return from_bits(array["bfloat16"]) if array.dtype == BFLOAT16 else array
         return (array.float() if str(array.dtype) == "torch.bfloat16" else array).numpy(force=True)
     except (TypeError, ValueError, RuntimeError) as error:  # numpy's of ragged rows; torch's of what is no plain tensor
         raise _no_array(array, error) from None
@@ -174,6 +180,11 @@ def _no_array(array, error) -> ValueError:
         what, advice = f"a {type(array).__name__}", "are all rows equally long?"
     reason = str(error).partition("\n")[0].partition(". ")[0]
     return ValueError(f"{what} cannot be converted to an array of numbers ({reason}); {advice}")
+
+
+def from_bits(bits: np.ndarray) -> np.ndarray:
+    """The numbers of which these are the bits as bfloat16: the upper half of a float32."""
+    return (bits.astype(np.uint16).astype(np.uint32) << 16).view(np.float32)
 
 
 def _bits_of_bfloat16(tensor) -> np.ndarray:

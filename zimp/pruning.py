@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from torch.nn.utils.prune import BasePruningMethod
 
+from .blocks import check_blocks, weight_graph
 from .checks import as_mask, as_weight, check_choice, check_network, check_rate, to_numpy, whole
-from .layers import check_blocks, groups_of, prunable_weights, weight_graph
+from .layers import groups_of, prunable_weights
 from .topology import SpanningForest, forest_of
 
 __all__ = [

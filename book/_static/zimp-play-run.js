@@ -19,7 +19,7 @@
   // A mark for each run that there can be, drawn from its middle.
   const MARKS = [
     "m-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0", "m-3-3h6v6h-6z", "m0-4l4 7h-8z", "m0-4l4 4l-4 4l-4-4z", "m0 4l4-7h-8z",
-    "m-1-4h2v3h3v2h-3v3h-2v-3h-3v-2h3z", "m-4-4h8l-8 8h8z", "m-4 0l7-4v8z",
+    "m-1-4h2v3h3v2h-3v3h-2v-3h-3v-2h3z",
   ];
   const percent = share => `${Math.round(100 * share)}%`;
   const PANELS = {
@@ -86,9 +86,9 @@
     const curves = svg("g");
     plots.append(...groups, curves);
     const caption = html("caption");
-    const heads = ["run", "accuracy", "components", "tree", ""].map(text => html("th", {}, text));
+    const heads = ["run", "accuracy", "components", "tree"].map(text => html("th", { scope: "col" }, text));
     const rows = html("tbody");
-    const head = html("thead", {}, html("tr", {}, ...heads));
+    const head = html("thead", {}, html("tr", {}, ...heads, html("td")));
     const table = html("table", { class: "zimp-live-runs" }, caption, head, rows);
     const slider = view.slider({
       key: "level", label: "Level", min: 0, max: 0, sentence: ({ level }) => described(level),
@@ -281,7 +281,7 @@
       slider.max = chosen.levels.length - 1;
       const sizes = [64, chosen.hidden, 10];
       const { wide } = view;
-      const side = Math.min(6, (view.width - 24) / (wide ? sizes[0] + sizes[1] : sizes[0]));
+      const side = Math.min(6, (view.width - 24) / (wide ? 64 + chosen.hidden : 64), 240 / chosen.hidden);
       let [left, top, bottom] = [0, 24, 0];
       found.layers.forEach(({ kept, components, weights, mask }, k) => {
         const [m, n] = [sizes[k + 1], sizes[k]];

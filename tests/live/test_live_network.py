@@ -13,7 +13,8 @@ import zimp
 from zimp import plots, widgets
 from zimp.reports import layouts
 from zimp.reports.architectures import ARCHITECTURES
-from zimp.reports.checkpoints import Entry, open_network
+from zimp.reports.checkpoints import open_network
+from zimp.reports.headers import Entry
 
 START = {
     "of": "sizes", "sizes": [784, 300, 100, 10], "known": "ResNet-50", "outputs": 64, "inputs": 64, "kernel": 3,

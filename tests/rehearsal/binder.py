@@ -243,7 +243,7 @@ def rehearse(image, browser, path):
             for moves, cell in moving:
                 moves(page, cell)
             if state["explorers"]:
-                ask(page)
+                ask(page, state["explorers"][0])
             if moving:
                 kernel.send_signal(signal.SIGKILL)
                 kernel.wait(30)
@@ -282,19 +282,22 @@ def change(page, cell):
     raise AssertionError(f"the view of cell {cell} does not move from {before}")
 
 
-def ask(page):
-    """Type a number into an explorer's field, if it has one, until the kernel has drawn it."""
+def ask(page, cell):
+    """Type a number into the field of an explorer, if it has one, until the kernel has drawn it; and back."""
+    page.evaluate(SCROLL, cell)
     explorer = page.locator(".zimp-explorer >> visible=true").first
     field = explorer.locator(".zimp-free input")
     if not field.count():
         return
-    before = explorer.locator(".zimp-figure >> visible=true").get_attribute("aria-label")
+    stored = field.first.input_value()
     low, high = (float(field.first.get_attribute(end)) for end in ("min", "max"))
-    number = low + 0.37 * (high - low)
-    field.first.fill(f"{number:.2f}" if high <= 1 else f"{number:.0f}")
-    field.first.press("Enter")
-    drawn = explorer.locator(f".zimp-figure:not([aria-label={json.dumps(before)}]) >> visible=true")
-    drawn.wait_for(timeout=1000 * SECONDS)
+    between = low + 0.37 * (high - low)
+    for number in (f"{between:.2f}" if high <= 1 else f"{between:.0f}", stored):
+        before = explorer.locator(".zimp-figure >> visible=true").get_attribute("aria-label")
+        field.first.fill(number)
+        field.first.press("Enter")
+        drawn = explorer.locator(f".zimp-figure:not([aria-label={json.dumps(before)}]) >> visible=true")
+        drawn.wait_for(timeout=1000 * SECONDS)
 
 
 def main():

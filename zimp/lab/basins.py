@@ -180,8 +180,8 @@ def compare(before, after, data, masks=None) -> dict:
         "train_loss": max(mean_over(METRICS["loss"], model.eval(), data.train) for model in (before, after)),
         "angle": 2 / math.pi * math.acos(min(1.0, max(-1.0, cosine))),
     }  # fmt: skip
-    living = [a & b for a, b in zip(_alive(before, data.train.x), _alive(after, data.train.x))]
-    for (name, a), b, rows, cols in zip(prunable(before).items(), prunable(after).values(), living[1:], living):
+    alive = [a & b for a, b in zip(living(before, data.train.x), living(after, data.train.x))]
+    for (name, a), b, rows, cols in zip(prunable(before).items(), prunable(after).values(), alive[1:], alive):
         layer, keep = name.removesuffix(".weight"), torch.ones_like(a, dtype=torch.bool)
         keep = keep if masks is None else masks[name]
         tree, largest = overlaps(*(part[rows][:, cols] for part in (a.detach(), b.detach(), keep)))
@@ -197,7 +197,7 @@ def _flat(model, masks=None):
 
 
 @torch.no_grad()
-def _alive(model, x) -> list:
+def living(model, x) -> list:
     """For the inputs and each hidden layer, which are not 0 for every image; the outputs are not asked."""
     alive = []
     for layer in model:

@@ -185,6 +185,21 @@ STUDIES = {
     "basins_mnist": Study("lab.basins:successive", {
         "data": "mnist5k", "rates": [0.0012, 0.03], "share": 0.4, "levels": 6, "steps": 300, "arms": ["magnitude"]},
         seeds=tuple(range(1, 11))),
+    "swamp_accuracy": Study("lab.averages:accuracies", {
+        "data": "mnist5k", "share": 0.65, "levels": 4, "steps": 150, "particles": 4, "crossed": 3},
+        seeds=tuple(range(1, 11))),
+    "swamp_trained": Study("lab.averages:accuracies", {
+        "data": "mnist5k", "share": 0.65, "levels": 4, "steps": 450, "particles": 4, "crossed": 5,
+        "arms": ["IMP", "SWAMP"]}, seeds=tuple(range(1, 11))),
+    "swamp_shares": Study("lab.averages:shares", {
+        "data": "digits", "share": 0.2, "levels": [0, 5, 10], "steps": 150, "counts": [1, 2, 4, 8],
+        "keeps": [0.8, 0.3, 0.1]}, seeds=tuple(range(1, 11))),
+    "swamp_shares_mnist": Study("lab.averages:shares", {
+        "data": "mnist5k", "share": 0.2, "levels": [0], "steps": 200, "counts": [1, 2, 4, 8],
+        "keeps": [0.8, 0.3, 0.1]}, seeds=tuple(range(1, 11))),
+    "swamp_pairs": Study("lab.averages:pairs", {
+        "data": "digits", "share": 0.2, "levels": [0, 10], "steps": 150, "counts": [1, 2, 4, 8]},
+        seeds=tuple(range(1, 21))),
     "shrimp_accuracy": Study("lab.additive:accuracy", seeds=tuple(range(20))),
     "shrimp_structure": Study("lab.additive:structure", seeds=tuple(range(20))),
     "shrimp_ridges": Study("lab.additive:ridges", seeds=tuple(range(10))),

@@ -19,8 +19,9 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from ..blocks import weight_graph
 from ..checks import as_weight, check_choice, check_count, check_seed, number
-from ..layers import not_pruned, prunable_weights, tree_sizes, weight_graph
+from ..layers import not_pruned, prunable_weights, tree_sizes
 from ..pruning import (
     CRITERIA,
     apply_masks,

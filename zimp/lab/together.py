@@ -110,7 +110,7 @@ def train_together(
         keep = np.stack([mask[name] for mask in masks])
         if not keep.all():
             stack = stacked.of(weight)
-            pruned.append((stack, _turned(torch.from_numpy(keep)).contiguous().to(stack)))
+            pruned.append((stack, turned(torch.from_numpy(keep)).contiguous().to(stack)))
     _check_forward(models, stacked, split.x[:batch_size])
     optimizer = _over_stacks(optimizer(models[0].parameters()), stacked)
     snapshots = [None] * len(models)
@@ -165,7 +165,7 @@ class Stacked:
             raise ValueError(f"the networks cannot be stacked ({error}); they need training one by one") from error
         # A dense weight's gradient comes as (in, out); a stack that lies in memory so is spared a copy at each step.
         self.parameters = {
-            name: _turned(stack).detach().contiguous().requires_grad_(stack.requires_grad)
+            name: turned(stack).detach().contiguous().requires_grad_(stack.requires_grad)
             for name, stack in parameters.items()
         }
         own = chain(models[0].named_parameters(), models[0].named_buffers())
@@ -181,7 +181,7 @@ class Stacked:
 
     def __call__(self, images, buffers=None):
         """What each network makes of its images, where both are stacked."""
-        tensors = *map(_turned, self.parameters.values()), *(buffers or self.buffers).values()
+        tensors = *map(turned, self.parameters.values()), *(buffers or self.buffers).values()
         if not (self.pools and images.ndim == 5):
             return self.forward(images, *tensors)
         # The channels of all replicates side by side in memory: convolutions, and all else, leave them so.
@@ -198,7 +198,7 @@ class Stacked:
         """Give each network its numbers."""
         for replicate, model in enumerate(self.models):
             for name, parameter in model.named_parameters():
-                parameter.copy_(_turned(self.parameters[name])[replicate])
+                parameter.copy_(turned(self.parameters[name])[replicate])
             for name, buffer in model.named_buffers():
                 buffer.copy_(self.buffers[name][replicate])
 
@@ -234,7 +234,7 @@ class MaxPool(torch.autograd.Function):
         return pooled, pooled.ndim - 4
 
 
-def _turned(stack):
+def turned(stack):
     """Dense weights of shape ``(replicates, out, in)`` as ``(replicates, in, out)``, and back; all else as it is."""
     return stack.mT if stack.ndim == 3 else stack
 

@@ -7,7 +7,7 @@ A file says neither what owns a tensor nor how it is used, but the names are con
   which is the same graph with its two sides exchanged.
 * GPT-2 writes its dense layers as ``(inputs, outputs)``.
 * One tensor may hold several layers: the queries, keys and values of attention, the gates of a recurrent cell. Which,
-  says ``zimp.layers.layout``, as for pruning.
+  says ``zimp.blocks.layout``, as for pruning.
 * ``weight_orig`` with ``weight_mask`` is a layer that ``torch.nn.utils.prune`` has pruned.
 * ``weight_g`` with ``weight_v``, or ``original0`` with ``original1``, is weight norm: the weight is ``g v / |v|``.
 
@@ -23,12 +23,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-import torch
+import numpy as np
 
+from ..blocks import FUSED, GATES, GPT2, INTERLEAVED, WEIGHT, layout, weight_graph
 from ..checks import Layer as Graph
-from ..checks import as_layer, as_weight, whole
-from ..layers import FUSED, GATES, GPT2, INTERLEAVED, WEIGHT, layout, weight_graph
-from .checkpoints import Entry, Reader
+from ..checks import as_layer, as_weight, is_tensor, to_numpy, whole
+from .headers import Entry, Reader
 
 __all__ = ["Layer", "find_layers", "rules"]
 
@@ -119,16 +119,17 @@ class Layer:
         return graph._replace(values=graph.values.T.tocsr()) if self.transposed else graph
 
     def _matrix(self, tensor):
-        matrix = tensor.detach().reshape(len(tensor), -1)
+        tensor = tensor.detach() if is_tensor(tensor) else tensor
+        matrix = tensor.reshape(len(tensor), -1)
         matrix = matrix.T if self.transposed else matrix
         return matrix[self.first : self.first + self.shape[0]]
 
 
 def _normed(direction, length):
     """``g v / |v|``, where ``|v|`` is taken over all axes along which there is one ``g``."""
-    direction, length = direction.detach(), length.detach()
-    axes = [axis for axis, size in enumerate(length.shape) if size == 1] if length.ndim else None
-    return direction * (length / torch.linalg.vector_norm(direction, dim=axes, keepdim=length.ndim > 0))
+    direction, length = to_numpy(direction), to_numpy(length)
+    axes = tuple(axis for axis, size in enumerate(length.shape) if size == 1) if length.ndim else None
+    return direction * (length / np.sqrt(np.sum(np.square(direction), axis=axes, keepdims=True)))
 
 
 def find_layers(entries: Mapping[str, Entry], groups: Mapping[str, int] | None = None):
@@ -152,7 +153,7 @@ def find_layers(entries: Mapping[str, Entry], groups: Mapping[str, int] | None =
 
     Examples
     --------
-    >>> from zimp.reports.checkpoints import Entry
+    >>> from zimp.reports.headers import Entry
     >>> from zimp.reports.layouts import find_layers
     >>> entries = {"attn.in_proj_weight": Entry((12, 4), "float32"), "attn.in_proj_bias": Entry((12,), "float32")}
     >>> layers, left_out = find_layers(entries)
@@ -310,7 +311,7 @@ def _reason(name: str, entry: Entry) -> str | None:
 
 
 def _layers(name: str, entry: Entry, entries, inputs_first: bool) -> list[Layer]:
-    """A row for each layer that ``zimp.layers.layout`` finds in the tensor."""
+    """A row for each layer that ``zimp.blocks.layout`` finds in the tensor."""
     stored, attribute = entry.shape, name.rpartition(".")[2]
     named_embedding = entry.kind is None and attribute == "weight" and EMBEDDING.fullmatch(_owner(name))
     kind, units = "embedding" if named_embedding else entry.kind, _units(name, entries)

@@ -52,7 +52,7 @@ def profile(graph: Graph, keep: int) -> tuple[np.ndarray, float, np.ndarray]:
     Parameters
     ----------
     graph : Layer
-        As from :func:`zimp.checks.as_layer`.
+        A validated layer, as ``zimp.checks.as_layer`` gives it.
     keep : int
         At most as many as there are edges.
 

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
-from scipy.special import zeta
 from tqdm import tqdm
 
 from ..bounds import connectivity_density, retention_bound
@@ -43,6 +42,7 @@ COLUMNS = {  # of the table: what of a row, its heading, and what it says
 }  # fmt: skip
 SORTED = {heading: key for key, (heading, _) in list(COLUMNS.items())[3:]}
 NO_NUMBERS = ("object", "packed")
+ZETA3 = 1.2020569031595942  # Apery's constant: scipy.special, which has zeta, takes long to import
 WIDTH = 100  # of the sentences, where none is asked for
 BATCH = 1 << 24  # weights that are read from a file before it is opened anew
 DIGITS = {"critical_compression": 4, "retention": 2, "rieck": 2, "balwani": 2}
@@ -326,7 +326,7 @@ def _row(layer: Layer, one: Measured, density: float) -> dict:
         "rieck": None,
         "balwani": None if m + n == 2 else neural_persistence(forest, convention="balwani"),
         "total_persistence": persistence,
-        "zeta_ratio": persistence / (2 * float(zeta(3))) if m == n and groups == 1 and whole else None,
+        "zeta_ratio": persistence / (2 * ZETA3) if m == n and groups == 1 and whole else None,
         "layerwise": _left(one, one.least),
         "globally": None,
         "notes": notes,
