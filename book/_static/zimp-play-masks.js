@@ -2,7 +2,7 @@
 
 (function (play) {
   "use strict";
-  const { svg, update, color, count, edgeName, shown } = play;
+  const { svg, update, color, round, count, edgeName, shown } = play;
   const LARGEST = 10; // weights
   const FILTERS = { all: "all", connected: "connected", preserving: "H0 preserved", tree: "contain the tree" };
   const ARE = { connected: "are connected", preserving: "preserve H0", tree: "contain the tree" };

@@ -170,8 +170,8 @@ def test_a_layer_of_a_file_has_the_tree_the_safe_density_and_the_pieces_of_the_p
         said = result.inner_text().removeprefix(name)
         with file.reading() as read:
             layer = layers[name]
-            matrix = layer._matrix(read(layer.tensor)).double().numpy()
-            mask = None if layer.mask is None else layer._matrix(read(layer.mask)).bool().numpy()
+            matrix = np.asarray(layer._matrix(read(layer.tensor)), float)
+            mask = None if layer.mask is None else np.asarray(layer._matrix(read(layer.mask)), bool)
         tree = row["outputs"] + row["inputs"] - row["components"]
         kept = min(int(0.1 * row["weights"] + 0.5), row["weights"] if mask is None else int(mask.sum()))
         pieces = zimp.count_components(zimp.magnitude_mask(matrix, kept, mask))
