@@ -470,5 +470,5 @@ zimpPlay.data = zimpPlay.data || {};
 
   Object.assign(play, { whole, number, oneOf, flag, numbers });
   Object.assign(play, { html, svg, update, color, fill, stroke, label, path, dot, square, show, button, control });
-  Object.assign(play, { offset, ARROWS, round, clamp, neuronName, edgeName, axes, ticks, graph, register });
+  Object.assign(play, { offset, ARROWS, round, clamp, neuronName, edgeName, axes, ticks, graph, work, register });
 })(zimpPlay);

@@ -77,7 +77,8 @@ const file = {
 
 
 def measure() -> dict:
-    """Bytes of each script with gzip, and seconds (medians and quartiles) in Node and in loops of Python."""
+    """Bytes of the scripts with gzip, and seconds (medians and quartiles) in Node and in loops of Python."""
+    scripts = [path.read_bytes() for path in sorted(STATIC.glob("zimp-play*.js"))]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         tensors = write_large(path)
@@ -86,7 +87,10 @@ def measure() -> dict:
     assert found.pop("tensors") == tensors
     weights = [random.gauss(0, 1) for _ in range(SIDE * SIDE)]
     return {
-        "gzipped": {path.name: len(gzip.compress(path.read_bytes(), 9)) for path in sorted(STATIC.glob("zimp-play*"))},
+        "gzipped": {
+            "as one": len(gzip.compress(b"".join(scripts), 9)),
+            "each by itself": sum(len(gzip.compress(script, 9)) for script in scripts),
+        },
         "node": {name: summary(seconds) for name, seconds in found.items()},
         "python": {
             "forest": summary([seconds_of(lambda: forest(weights, SIDE, SIDE)) for _ in range(3)]),
@@ -98,7 +102,7 @@ def measure() -> dict:
 def goals(measured):
     """Each goal: what, the figure, and the bound on it."""
     node, python = ({name: times["median"] for name, times in measured[part].items()} for part in ("node", "python"))
-    yield "scripts of the live pages, kB", sum(measured["gzipped"].values()) / 1000, "<=", 60
+    yield "scripts of the live pages, compressed as one, kB", measured["gzipped"]["as one"] / 1000, "<=", 60
     yield f"{SIDE}x{SIDE} in JavaScript, s", node["forest"], "<=", 1
     yield f"{SIDE}x{SIDE}, a loop in Python / JavaScript", python["forest"] / node["forest"], ">=", 5
     yield "64x64 in JavaScript, ms", 1000 * node["forest_64"], "<=", 16
