@@ -160,10 +160,10 @@
           return dot(axes.x(level), axes.y(to(value)), r, ink, { stroke: color("ink") });
         }),
       );
-      const here = `at ${percent(density[active])} of the weights you draw ${shares[active].toFixed(2)}`;
+      const here = `your line is at ${shares[active].toFixed(2)} at ${percent(density[active])} of the weights`;
       update(pen, { "aria-valuenow": Math.round(100 * shares[active]), "aria-valuetext": here });
-      const what = `Drag the dashed line to where you expect ${labels[method]}, then show the seeds`;
-      if (!shown) return `${what}: ${here}.`;
+      const what = `Drag the dashed line to where you expect “${labels[method]}”, then show the seeds`;
+      if (!shown) return `${what}. So far, ${here}.`;
       const off = shares.map((share, level) => Math.abs(share - measured[level]));
       const worst = off.indexOf(Math.max(...off));
       const where = `at ${percent(density[worst])} of the weights`;

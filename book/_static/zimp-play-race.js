@@ -200,8 +200,8 @@
       const each = race.traces.map((trace, k) =>
         `${panels[k].algorithm}: ${ended(trace, step) ? `done after ${trace.length - 1} lines.` : trace[step].said}`);
       if (step < last()) return each.join(" ");
-      if (race.traces[0].at(-1).taken.every(race.common)) return `Other orders, same tree. ${each.join(" ")}`;
-      return `Other edges, same deaths. Dotted edges are not in all three trees. ${TIES_SAID}`;
+      if (race.traces[0].at(-1).taken.every(race.common)) return `Different orders, same tree. ${each.join(" ")}`;
+      return `Different edges, same deaths. Dotted edges are not in all three trees. ${TIES_SAID}`;
     }
 
     function runAll({ seed, weights, start }, made) {

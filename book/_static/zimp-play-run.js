@@ -67,7 +67,7 @@
     view.slider({ key: "rate", label: "Pruning rate", min: 0.05, max: 0.95, step: 0.01, format });
     view.slider({ key: "seed", label: "Seed", min: 0, max: 30 }).parentNode.style.flexBasis = "10rem";
     view.choice({ key: "method", label: "Method", options: METHODS });
-    const more = html("details", {}, html("summary", {}, "Neurons, rewinding"));
+    const more = html("details", {}, html("summary", {}, "More settings: neurons, rewinding"));
     const hidden = view.slider({ key: "hidden", label: "Hidden neurons", min: 4, max: 64 });
     const rewind = view.slider({
       key: "rewind", label: "Rewind to", min: 0, max: STEPS, step: 10,
@@ -305,7 +305,7 @@
     }
 
     label();
-    view.say("Press Start. The grey bands are ten stored runs of the method, at a rate of 0.2.");
+    view.say("Press Start. Your browser then trains, prunes and rewinds.");
     return function draw(state) {
       drawPlots(state);
       drawTable();

@@ -74,7 +74,9 @@
         return `The ${state.k} largest weights leave ${count(pieces, "component")}: ${count(swaps, "swap")} to go.`;
       }
       const which = `Swap ${made} of ${swaps}. The ${odd ? `tree edge ${named(entered)}` : `edge ${named(left)}`} `;
-      if (odd) return `${which}enters. It joins two components, and one endless bar ends where the layer's does.`;
+      if (odd) {
+        return `${which}enters. It joins two components, and one essential bar now ends where it does in the layer.`;
+      }
       return `${which}leaves, the lightest that is kept outside the tree. It closed a cycle with tree edges, none ` +
         `of them lighter: nothing falls apart, and no bar moves.${made < swaps ? "" : " Now H0 is the layer's."}`;
     }

@@ -60,7 +60,7 @@ def test_other_orders_find_the_tree_of_zimp_and_with_ties_its_deaths(race):
     view = race(hash="#race?step=999")
     runs = taken(view)
     agree(W, None, runs)
-    assert runs[0] != runs[1] != runs[2] and view.sentence.startswith("Other orders, same tree.")
+    assert runs[0] != runs[1] != runs[2] and view.sentence.startswith("Different orders, same tree.")
     differ = 0
     for seed in range(1, 13):
         for start in ("0", str(3 + seed % 6)):
@@ -76,7 +76,7 @@ def test_other_orders_find_the_tree_of_zimp_and_with_ties_its_deaths(race):
     view.page.evaluate("location.hash = '#race?step=999&weights=rounded'")
     sets = {frozenset(run) for run in taken(view)}
     assert len(sets) == 3 and view.view.locator("section line[stroke-width='3']").count() > 0
-    assert view.sentence.startswith("Other edges, same deaths.") and view.problems == []
+    assert view.sentence.startswith("Different edges, same deaths.") and view.problems == []
 
 
 def test_layers_of_ones_own_with_zeros_ties_and_masks(alive):
@@ -111,10 +111,10 @@ def test_line_by_line_by_keyboard_and_back(race):
     tab(), tab()
     view.page.keyboard.press("End")
     assert [len(run) for run in taken(view)] == [8, 8, 8] and lit(view) == [None, None, None]
-    assert view.sentence.startswith("Other orders, same tree. Kruskal: done after ")
+    assert view.sentence.startswith("Different orders, same tree. Kruskal: done after ")
     tab(), tab()
     view.page.keyboard.press("ArrowRight")
-    assert view.state["weights"] == "rounded" and view.sentence.startswith("Other edges, same deaths.")
+    assert view.state["weights"] == "rounded" and view.sentence.startswith("Different edges, same deaths.")
     tab()
     view.page.keyboard.press("Enter")
     assert view.state == START | {"seed": 1, "weights": "rounded"}
