@@ -32,7 +32,7 @@
     k < m + n - 1 ? 0 : Math.exp(-m * (1 - k / (m * n)) ** n - n * (1 - k / (m * n)) ** m);
 
   function coupons(view, when) {
-    const drawing = view.canvas("");
+    const drawing = view.canvas("A layer, and how many edges connect 200 like it");
     const [picture, bars, formula] = ["g", "g", "g"].map(tag => svg(tag));
     drawing.append(picture, bars, formula);
     let made = {}; // the size and seed, the layers drawn so far, and the width of the graph
@@ -177,7 +177,7 @@
   }
 
   function adversary(view, when) {
-    const [matrix, plot] = [view.canvas(""), view.canvas("")];
+    const [matrix, plot] = ["A matrix to paint", "The tree edges in it"].map(view.canvas, view);
     const both = play.html("div", { class: "zimp-live-beside" }, matrix, plot);
     view.stage.append(both);
     const [grid, ring, marks] = ["g", "rect", "g"].map(tag => svg(tag));

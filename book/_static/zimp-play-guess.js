@@ -187,7 +187,7 @@
         const disabled = !(place + by in METHODS);
         return play.button(by < 0 ? "↑" : "↓", () => move(by), { disabled });
       });
-      const strip = svg("svg", { role: "img", height: ROW });
+      const strip = svg("svg", { role: "img", "aria-label": "a method", height: ROW });
       list.append(html("div", {}, ...buttons, strip));
       return { buttons, strip };
     });

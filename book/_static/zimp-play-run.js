@@ -81,7 +81,7 @@
     const words = html("span");
     view.controls.append(bar, words);
 
-    const plots = view.canvas("");
+    const plots = view.canvas("The runs, level by level");
     const groups = Object.keys(PANELS).map(() => svg("g"));
     const curves = svg("g");
     plots.append(...groups, curves);
@@ -96,7 +96,7 @@
     });
     const look = html("div", { class: "zimp-live-controls" }, slider.parentNode);
     view.stage.append(table, look);
-    const layers = view.canvas("");
+    const layers = view.canvas("The layers of a run at a level");
 
     // What there is of the chosen run at a level, or at its last so far.
     function shown(level = view.state.level) {
