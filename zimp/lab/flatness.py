@@ -87,7 +87,7 @@ def factors(seed, *, data, steps, gauges, density) -> list[dict]:
     data : str
     steps : int
     gauges : sequence
-        As :func:`zimp.lab.gauge.in_gauge` takes them.
+        As ``zimp.lab.gauge.in_gauge`` takes them.
     density : float
         To which each layer is pruned, at once.
 
@@ -141,7 +141,7 @@ def twins(seed, *, data, rates, steps, gauges) -> list[dict]:
         Learning rates of Adam.
     steps : int
     gauges : sequence
-        As :func:`zimp.lab.gauge.in_gauge` takes them.
+        As ``zimp.lab.gauge.in_gauge`` takes them.
 
     Returns
     -------
@@ -264,7 +264,7 @@ def stiffness(seed, *, data, steps, gauges, close) -> list[dict]:
     data : str
     steps : int
     gauges : sequence
-        As :func:`zimp.lab.gauge.in_gauge` takes them.
+        As ``zimp.lab.gauge.in_gauge`` takes them.
     close : float
         Pairs whose sizes differ by a larger share are left out.
 

@@ -1,6 +1,6 @@
 """The scales of neurons: a ReLU network has many settings of its weights with one function.
 
-:func:`zimp.rescale` goes from one to another. A *gauge* is a rule that chooses one of them, see :func:`in_gauge`.
+:func:`zimp.rescale` goes from one to another. A *gauge* is a rule that chooses one of them, see ``in_gauge``.
 """
 
 from __future__ import annotations
