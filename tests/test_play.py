@@ -539,9 +539,10 @@ def test_a_start_and_its_batches_have_the_distributions_of_the_package():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["magnitude", "topological"])
-def test_runs_in_the_browser_lie_in_the_band_of_the_stored_sweep(method, data):
-    """Their starts, batches and random masks are others, so only the means of ten seeds can be compared."""
+def test_runs_in_the_browser_lie_in_the_band_of_the_stored_sweep(data):
+    """Their starts and batches are others, so only the means of ten seeds can be compared. That is IMP; the masks of
+    each other method are compared with the package's above."""
+    method = "magnitude"
     sweep = SWEEPS["small_mlp"]
     stored = Results.load(BOOK / "results" / "small_mlp.json")
     assert stored.fingerprint == sweep.fingerprint and len(sweep.seeds) == 10
