@@ -85,6 +85,35 @@ def test_r8_a_file_of_weights_is_read_by_what_is_in_it(content, name, tmp_path):
     assert zimp.report(tmp_path / name).rows == ROWS
 
 
+@pytest.mark.parametrize("content", [b"\x80", b"\x08", b"P", b"{", b"\0", b"\x80\x02", b"\x08\x03"])
+def test_a_file_of_a_byte_or_two_is_refused_with_a_sentence(content, tmp_path):
+    """The kinds that two bytes tell raised an IndexError."""
+    (tmp_path / "model").write_bytes(content)
+    with pytest.raises(ValueError, match=str(tmp_path / "model")):
+        zimp.report(tmp_path / "model")
+
+
+def with_header(header, numbers):
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(numbers)
+
+
+def test_a_safetensors_file_whose_metadata_are_null_is_read(tmp_path):
+    header = {"__metadata__": None, "fc.weight": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}
+    (tmp_path / "model.safetensors").write_bytes(with_header(header, 24))
+    assert [row["weights"] for row in zimp.report(tmp_path / "model.safetensors").rows] == [6]
+
+
+def test_a_mask_of_a_kind_that_is_not_read_is_named(tmp_path):
+    header = {
+        "fc.weight_orig": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
+        "fc.weight_mask": {"dtype": "F8_E4M3", "shape": [2, 3], "data_offsets": [24, 30]},
+    }
+    (tmp_path / "model.safetensors").write_bytes(with_header(header, 30))
+    with pytest.raises(ValueError, match="fc.weight_mask is of F8_E4M3; weights are floats of 16 to 64 bits"):
+        zimp.report(tmp_path / "model.safetensors")
+
+
 class Color(enum.Enum):
     RED = 1
 

@@ -55,7 +55,7 @@ def format_of(path: Path) -> str:
         return _of_zip(path)
     if start[8:9] == b"{" and 2 <= int.from_bytes(start[:8], "little") <= HEADER:
         return "safetensors"
-    if start[:1] == b"\x80" and start[1] in range(2, 6):
+    if start[:1] == b"\x80" and b"\2" <= start[1:2] <= b"\5":
         return "torch pickle"
     what = next((what for known, what in STARTS.items() if start.startswith(known)), None)
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
@@ -65,7 +65,7 @@ def format_of(path: Path) -> str:
         what = "a web page and not the weights; did the download need a login, or another link?"
     elif start[257:262] == b"ustar":
         what = "a tar archive; unpack it first"
-    elif start[:1] == b"\x08" and start[1] < 32 and start[2:3] in (b"\x12", b"\x3a", b"\x2a"):
+    elif start[:1] == b"\x08" and start[1:2] < b" " and start[2:3] in (b"\x12", b"\x3a", b"\x2a"):
         what = "an ONNX model; report the network that it was exported from"
     elif what is None and _is_text(start):
         what = "plain text"

@@ -68,7 +68,7 @@ class SafetensorsFile:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(length))
-        run = "zimp" in header.pop("__metadata__", {})
+        run = "zimp" in (header.pop("__metadata__", None) or {})
         self._header, self._start = header, 8 + length
         entries = {
             name: Entry(tuple(header[name]["shape"]), _torch_name(header[name]["dtype"]))
@@ -84,6 +84,10 @@ class SafetensorsFile:
 
             def read(name):
                 found = self._header[self._stored.get(name, name)]
+                if found["dtype"] not in READ:
+                    raise ValueError(
+                        f"{name} is of {found['dtype']}; weights are floats of 16 to 64 bits, and masks 0 and 1"
+                    )
                 file.seek(self._start + found["data_offsets"][0])
                 array = np.fromfile(file, READ[found["dtype"]], math.prod(found["shape"]))
                 if array.size < math.prod(found["shape"]):

@@ -276,9 +276,10 @@ def _rank_all(network, parts: list[tuple[Layer, dict, Measured]], counts: np.nda
         with network.reading() as read:
             for layer in batch:
                 ranking.add(layer.graph(read))
+    least = ranking.least()
     for row, one, count in zip(rows, found, ranking.at_least()):
         row["global_density"] = int(count) / size
-        row["globally"] = _left(one, ranking.least())
+        row["globally"] = _left(one, least)
 
 
 def _left(one: Measured, least: float) -> dict[str, int]:
