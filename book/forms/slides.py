@@ -148,7 +148,8 @@ class Pages:
         finding, rest = re.fullmatch(r"<strong>(.*?)\.?</strong>\s*(.*)", caption, flags=re.S).groups()
         address = f"{self.about['address']}{figure.page}.html#{name}"
         if figure.drawing:
-            shown = f'<div class="picture" role="img" aria-label="{html.escape(figure.alt)}">{figure.drawing}</div>'
+            look = "picture" if "zimp-wide" in figure.drawing else "picture narrow"
+            shown = f'<div class="{look}" role="img" aria-label="{html.escape(figure.alt)}">{figure.drawing}</div>'
         else:
             shown = re.search(r"<style.*</table>", figure.body, flags=re.S)[0]
             shown = f'<div class="table">{shown}</div>'
@@ -180,7 +181,7 @@ class Deck:
     def __init__(self, pages, name, plan):
         self.pages, self.name, self.plan = pages, name, plan
         self.views = []
-        self.markdown = MarkdownIt("commonmark").enable("table")
+        self.markdown = MarkdownIt("commonmark", {"typographer": True}).enable(["table", "smartquotes"])
         for plugin in (dollarmath_plugin, colon_fence_plugin, myst_role_plugin):
             self.markdown.use(plugin)
         for rule in ("colon_fence", "myst_role", "math_inline", "math_block"):
@@ -197,6 +198,7 @@ class Deck:
                 fail(f"slides: the deck {self.name} takes {needed} minutes for {chapter}; instructors.md gives {minutes}")
             slides += [slide for minutes, slide in taken if minutes]
         plan = "".join(words for *_, words in parts)
+        after = after.replace(" <em>Afterwards", "</p><p><em>Afterwards")
         return self.pages.about | {
             "lecture": title, "which": which, "slides": "\n".join(slides), "plan": plan, "after": after,
         }  # fmt: skip
@@ -255,8 +257,9 @@ class Deck:
 
     def block_words(self, shown, name, _):
         *_, after = self.find(shown, "statement", self.pages.statements, name)
-        found = re.match(r"\s*<p>In words: (.*?)</p>", after, flags=re.S) or self.lacks(shown, f"finds no words on {name}")
-        return f'<p class="words">In words: {found[1]}</p>'
+        words = re.match(r"<p>In words: (.*?[.])(?=\s|</p>)", after, flags=re.S)
+        words = words[1] if words else self.lacks(shown, f"finds no words after {name!r}")
+        return f'<p class="words">{words[0].upper()}{words[1:]}</p>'
 
     def block_predict(self, shown, words, _):
         start = re.sub(r"\$(.*?)\$", r"\(\1\)", words)
@@ -264,7 +267,7 @@ class Deck:
         if len(found) != 1:
             self.lacks(shown, f"names the question {words!r}, with which {len(found)} Predict boxes of the book begin")
         question, answer = found[0]
-        short = re.search(r"<p[^>]*>(.*?[.!])(?=\s|</p>)", answer, flags=re.S)[1]
+        short = re.search(r"<p[^>]*>((?:\(\w\)\.\s)?.*?[.!])(?=\s|</p>)", answer, flags=re.S)[1]
         shown["notes"].append(f"<h4>Answer</h4>{answer}")
         return f'<div class="predict">{question}<p class="answer fragment">{short}</p></div>'
 
