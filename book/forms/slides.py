@@ -1,10 +1,11 @@
 """A deck for each lecture of the plans in ``instructors.md``, put together from the slides of its chapters.
 
 The slides are Markdown in ``book/slides``, one file a chapter, with a line ``---`` between two slides. What the book
-says already is named there and taken from its pages: ``{figure}``, ``{live}``, ``{statement}`` and ``{predict}`` blocks,
-and numbers by ``{glue}``. A ``{notes}`` block gives the minutes of its slide, ``2 or 3 minutes`` for the plan of two
-lectures and for that of four, or ``3 minutes`` for both; with ``0`` the slide is left out. Decks are reveal.js, which comes from npm, as MathJax
-does: with both in the folder a deck needs no network.
+says already is named there and taken from its pages, by the blocks ``{figure}``, ``{live}``, ``{statement}``,
+``{words}``, ``{proof}`` and ``{predict}`` and the roles ``{glue}``, ``{ref}`` and ``{page}``. A block ``{notes}`` has
+what the lecturer needs, and the minutes of its slide: ``2 or 3 minutes`` in the plan of two lectures and in that of
+four, ``3 minutes`` in both; with ``0`` the slide is left out. Decks are reveal.js, which comes from npm, as MathJax
+does. With both in the folder a deck needs no network.
 """
 
 import ast
@@ -41,27 +42,27 @@ PLANS = {
 }
 # What the decks load: the files of each npm package, and the folder for them.
 PACKAGES = {
-    "reveal.js@6.0.2": ("reveal", ["dist/reset.css", "dist/reveal.css", "dist/reveal.js", "dist/plugin/notes.js", "LICENSE"]),
+    "reveal.js@6.0.2": ("reveal", "dist/reset.css dist/reveal.css dist/reveal.js dist/plugin/notes.js LICENSE".split()),
     "mathjax@3.2.2": ("mathjax", ["es5/tex-svg.js", "LICENSE"]),
-}  # fmt: skip
+}
 
 STATEMENT = re.compile(
     r'<div class="proof \w+ admonition" id="([\w-]+)">\n<p class="admonition-title"><span class="caption-number">(.*?) '
-    r'</span>(.*?)</p>\n<section[^>]*>\n(.*?)</section>\n</div>((?:<p>.*?</p>\n)*)'
+    r"</span>(.*?)</p>\n<section[^>]*>\n(.*?)</section>\n</div>((?:<p>.*?</p>\n)*)"
     r'(?:<details[^>]*>\n<summary[^>]*>\n<span class="sd-summary-text">(Proof.*?)</span>.*?'
     r'<div class="sd-summary-content[^>]*>\n(.*?)</div>\n</details>)?',
     flags=re.S,
 )
 PREDICT = re.compile(
-    r'<p class="admonition-title">Predict</p>\n(.*?)</div>\n<details.*?<div class="sd-summary-content[^>]*>\n(.*?)</div>'
-    r"\n</details>",
+    r'<p class="admonition-title">Predict</p>\n(.*?)</div>\n<details.*?'
+    r'<div class="sd-summary-content[^>]*>\n(.*?)</div>\n</details>',
     flags=re.S,
 )
 LECTURE = re.compile(r"<p><strong>\d\. (.*?)</strong></p>\n<ul[^>]*>\n(.*?)</ul>\n<p>(.*?)</p>", flags=re.S)
 PART = re.compile(r'<li><p><a [^>]*href="(\w+)\.html".*?</a>, (\d+) minutes.*?</li>', flags=re.S)
 SCRIPT = re.compile(r'<script[^>]* src="_static/(zimp-(?:play|data)[\w-]*\.js)')
 VIEW = re.compile(r'<div class="zimp-live".*?</div>', flags=re.S)
-SWATCHES = "tree kept pruned absent magnitude random shuffled initial budget global bound ink topological random_tree"
+SWATCH = re.compile(r"^\.zimp-(\w+) { --zimp-swatch", flags=re.M)
 
 
 def make(book, folder):
@@ -121,6 +122,7 @@ class Pages:
         for file in book.executed.glob("*.glue.json"):
             for key, output in json.loads(file.read_text(encoding="utf-8")).items():
                 self.values[key] = ast.literal_eval(output["data"]["text/plain"])
+        self.colours = SWATCH.findall((book.html / "_static" / "zimp.css").read_text(encoding="utf-8"))
         self.plans = (book.html / "instructors.html").read_text(encoding="utf-8")
 
     def outside(self, markup, page):
@@ -195,7 +197,7 @@ class Deck:
             own = [source for source in sources if source.startswith(chapter)]
             taken = [self.slide(source, part) for source in own for part in self.read(source)]
             if minutes != (needed := sum(minutes for minutes, _ in taken)):
-                fail(f"slides: the deck {self.name} takes {needed} minutes for {chapter}; instructors.md gives {minutes}")
+                fail(f"slides: {self.name} takes {needed} minutes for {chapter}, and instructors.md gives {minutes}")
             slides += [slide for minutes, slide in taken if minutes]
         plan = "".join(words for *_, words in parts)
         after = after.replace(" <em>Afterwards", "</p><p><em>Afterwards")
@@ -218,8 +220,9 @@ class Deck:
         minutes = shown["minutes"][self.plan]
         notes = f"<p><strong>{minutes} min.</strong></p>" + "".join(shown["notes"])
         return minutes, (
-            f'<section data-timing="{60 * minutes}"><div class="frame">\n<p class="chapter">{self.pages.titles[chapter]}'
-            f'</p>\n{body}</div>\n<aside class="notes">{notes}</aside></section>'
+            f'<section data-timing="{60 * minutes}"><div class="frame">\n'
+            f'<p class="chapter">{self.pages.titles[chapter]}</p>\n{body}</div>\n'
+            f'<aside class="notes">{notes}</aside></section>'
         )
 
     def lacks(self, shown, what):
@@ -232,8 +235,9 @@ class Deck:
 
     def colon_fence(self, tokens, index, options, shown):
         """A block ``:::{name} argument``."""
-        name, argument = re.fullmatch(r"\{(\w+)\}\s*(.*)", tokens[index].info.strip()).groups()
-        return getattr(self, f"block_{name}")(shown, argument, tokens[index].content)
+        name, argument = re.fullmatch(r"\{?(\w*)\}?\s*(.*)", tokens[index].info.strip()).groups()
+        block = getattr(self, f"block_{name}", None) or self.lacks(shown, f"has a block {name!r}, which no slide has")
+        return block(shown, argument, tokens[index].content)
 
     def block_figure(self, shown, name, _):
         self.find(shown, "figure", self.pages.figures, name)
@@ -250,10 +254,15 @@ class Deck:
         return f'<div class="live" style="--scale: {scale}">{frame}<div class="still">{picture}{caption}</div></div>'
 
     def block_statement(self, shown, name, _):
-        page, number, title, body, after = self.find(shown, "statement", self.pages.statements, name)
-        shown["notes"].append(f"<h4>The book goes on</h4>{after}")
+        page, number, title, body, _ = self.find(shown, "statement", self.pages.statements, name)
+        self.block_proof(shown, name, _)
         address = f"{self.pages.about['address']}{page}.html#{name}"
         return f'<div class="statement"><p class="name"><a href="{address}">{number}</a> {title}</p>{body}</div>'
+
+    def block_proof(self, shown, name, _):
+        *_, after = self.find(shown, "statement", self.pages.statements, name)
+        shown["notes"].append(f"<h4>The book goes on</h4>{after}")
+        return ""
 
     def block_words(self, shown, name, _):
         *_, after = self.find(shown, "statement", self.pages.statements, name)
@@ -290,6 +299,8 @@ class Deck:
             if content in self.pages.figures:
                 return self.pages.figures[content].number
             return self.find(shown, "statement", self.pages.statements, content)[1]
+        if name not in self.pages.colours:
+            self.lacks(shown, f"has a role {name!r}; it must be glue, page, ref, or a colour of the book")
         return f'<span class="zimp-swatch zimp-{name}">{html.escape(content)}</span>'
 
     def math_inline(self, tokens, index, options, shown):
