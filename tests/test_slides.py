@@ -86,7 +86,7 @@ EACH_SLIDE = """() => Reveal.getSlides().map((slide, k) => {
   });
   return {
     out: out.map(e => e.outerHTML.slice(0, 60)),
-    raw: /\\\\\\(|\\\\\\[|\\$\\S/.test(slide.textContent),
+    raw: /\\{\\w+\\}|\\\\\\(|\\\\\\[|\\$\\S/.test(slide.textContent),
     errors: slide.querySelectorAll("mjx-merror, [data-mjx-error]").length,
     words: [...frame.children].filter(e => !e.matches("svg, .chapter, h1")).map(e => e.textContent).join(" "),
     smallest: Math.min(...seen.filter(e => e.matches("p, li, td, th, h2, pre, text")).map(size)),
@@ -222,6 +222,7 @@ def test_a_drawing_gets_colours_size_and_description_of_its_own():
         (":::{statement} thm-forrest\n:::", "statement 'thm-forrest'"),
         (":::{words} def-control\n:::", "no words after 'def-control'"),
         (":::{predict} Which of these\n:::", "question 'Which of these'"),
+        (":::{code} def find_all(\n:::", "cell 'def find_all('"),
         (":::{table} tab-x\n:::", "block 'table'"),
         ("{glue}`components-conected`", "value 'components-conected'"),
         ("{ref}`thm-forrest`", "statement 'thm-forrest'"),
@@ -270,5 +271,11 @@ def test_slides_have_hardly_any_text(file):
 def test_without_npm_the_form_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(make.Problem, match="slides needs npm.*Node.js"):
-        slides.fetch("reveal.js@6.0.2", [], tmp_path / "reveal")
+        slides.fetch("reveal.js@6.0.2", ["LICENSE"], tmp_path / "reveal")
     assert not (tmp_path / "reveal").exists()
+
+
+def test_what_npm_cannot_fetch_is_named(tmp_path):
+    shutil.which("npm") or missing("npm")
+    with pytest.raises(make.Problem, match="could not fetch .*no-such-package.*network"):
+        slides.fetch(str(tmp_path / "no-such-package"), ["LICENSE"], tmp_path / "reveal")

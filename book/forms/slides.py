@@ -2,10 +2,10 @@
 
 The slides are Markdown in ``book/slides``, one file a chapter, with a line ``---`` between two slides. What the book
 says already is named there and taken from its pages, by the blocks ``{figure}``, ``{live}``, ``{statement}``,
-``{words}``, ``{proof}`` and ``{predict}`` and the roles ``{glue}``, ``{ref}`` and ``{page}``. A block ``{notes}`` has
-what the lecturer needs, and the minutes of its slide: ``2 or 3 minutes`` in the plan of two lectures and in that of
-four, ``3 minutes`` in both; with ``0`` the slide is left out. Decks are reveal.js, which comes from npm, as MathJax
-does. With both in the folder a deck needs no network.
+``{words}``, ``{proof}``, ``{predict}`` and ``{code}`` and the roles ``{glue}``, ``{ref}`` and ``{page}``. A block
+``{notes}`` has what the lecturer needs, and the minutes of its slide: ``2 or 3 minutes`` in the plan of two lectures
+and in that of four, ``3 minutes`` in both; with ``0`` the slide is left out. Decks are reveal.js, which comes from npm,
+as MathJax does. With both in the folder a deck needs no network.
 """
 
 import ast
@@ -40,10 +40,10 @@ PLANS = {
         ["topological_imp", "accuracy", "whole_network"],
     ],
 }
-# What the decks load: the files of each npm package, and the folder for them.
+# What the decks load: by package of npm, its files.
 PACKAGES = {
-    "reveal.js@6.0.2": ("reveal", "dist/reset.css dist/reveal.css dist/reveal.js dist/plugin/notes.js LICENSE".split()),
-    "mathjax@3.2.2": ("mathjax", ["es5/tex-svg.js", "LICENSE"]),
+    "reveal.js@6.0.2": ["dist/reset.css", "dist/reveal.css", "dist/reveal.js", "dist/plugin/notes.js", "LICENSE"],
+    "mathjax@3.2.2": ["es5/tex-svg.js", "LICENSE"],
 }
 
 STATEMENT = re.compile(
@@ -60,6 +60,7 @@ PREDICT = re.compile(
 )
 LECTURE = re.compile(r"<p><strong>\d\. (.*?)</strong></p>\n<ul[^>]*>\n(.*?)</ul>\n<p>(.*?)</p>", flags=re.S)
 PART = re.compile(r'<li><p><a [^>]*href="(\w+)\.html".*?</a>, (\d+) minutes.*?</li>', flags=re.S)
+CODE = re.compile(r'<div class="cell_input.*?<pre>(.*?)</pre>', flags=re.S)
 SCRIPT = re.compile(r'<script[^>]* src="_static/(zimp-(?:play|data)[\w-]*\.js)')
 VIEW = re.compile(r'<div class="zimp-live".*?</div>', flags=re.S)
 SWATCH = re.compile(r"^\.zimp-(\w+) { --zimp-swatch", flags=re.M)
@@ -68,8 +69,8 @@ SWATCH = re.compile(r"^\.zimp-(\w+) { --zimp-swatch", flags=re.M)
 def make(book, folder):
     """Write the decks, with all that they load, and one zip of them."""
     pages = Pages(book)
-    for package, (name, files) in PACKAGES.items():
-        fetch(package, files, folder / name)
+    for package, files in PACKAGES.items():
+        fetch(package, files, folder / package.partition("@")[0])
     for file in ("deck.css", "deck.js"):
         shutil.copy(SLIDES / file, folder)
     shutil.copy(book.html / "_static" / "zimp.css", folder)
@@ -88,17 +89,17 @@ def make(book, folder):
 
 
 def fetch(package, files, folder):
-    """Some files of an npm package."""
-    npm = tool("npm", "The form slides", "install Node.js, which brings it, from https://nodejs.org")
-    folder.mkdir()
-    with tempfile.TemporaryDirectory() as place:
-        pack = [npm, "pack", "--silent", "--prefer-offline", "--pack-destination", place, package]
-        if subprocess.run(pack, stdout=subprocess.DEVNULL).returncode:
-            fail(f"slides: npm could not fetch {package}; its own message is above. Is there a network?")
-        with tarfile.open(next(Path(place).glob("*.tgz"))) as packed:
+    """Put some files of an npm package into a folder."""
+    npm = tool("npm", "The form slides", "install Node.js (https://nodejs.org), of which it is a part")
+    with tempfile.TemporaryDirectory() as aside:
+        pack = [npm, "pack", "--silent", "--prefer-offline", "--pack-destination", aside, package]
+        done = subprocess.run(pack, capture_output=True, text=True, encoding="utf-8")
+        if done.returncode:
+            fail(f"slides: npm could not fetch {package}; the network is needed this once. {done.stderr.strip()}")
+        with tarfile.open(next(Path(aside).iterdir())) as packed:
             for file in files:
-                target = folder / Path(file).name
-                target.write_bytes(packed.extractfile(f"package/{file}").read())
+                (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                (folder / file).write_bytes(packed.extractfile(f"package/{file}").read())
 
 
 class Pages:
@@ -108,6 +109,7 @@ class Pages:
         self.about = settings(book)
         self.figures = figures(book)
         self.statements, self.questions, self.titles, self.scripts, self.values = {}, {}, {}, {}, {}
+        self.cells = []
         for file in sorted(book.html.glob("*.html")):
             page = file.read_text(encoding="utf-8")
             if title := re.search(r"<h1>(.*?)<a class=\"headerlink\"", page):
@@ -118,6 +120,7 @@ class Pages:
                 self.statements[name] = (*place, self.outside(after + proof, file.stem))
             for question, answer in PREDICT.findall(page):
                 self.questions[text(question).strip()] = [self.outside(part, file.stem) for part in (question, answer)]
+            self.cells += [text(code).strip() for code in CODE.findall(page)]
             self.scripts[file.stem] = list(dict.fromkeys(SCRIPT.findall(page)))
         for file in book.executed.glob("*.glue.json"):
             for key, output in json.loads(file.read_text(encoding="utf-8")).items():
@@ -270,12 +273,19 @@ class Deck:
         words = words[1] if words else self.lacks(shown, f"finds no words after {name!r}")
         return f'<p class="words">{words[0].upper()}{words[1:]}</p>'
 
+    def only(self, shown, kind, all_of_them, words):
+        """The one of them that begins with some words, or stop."""
+        found = [own for own in all_of_them if own.startswith(words)]
+        if len(found) == 1:
+            return found[0]
+        self.lacks(shown, f"names the {kind} {words!r}, with which {len(found)} of the book begin")
+
+    def block_code(self, shown, words, _):
+        return f"<pre>{html.escape(self.only(shown, 'cell', self.pages.cells, words), quote=False)}</pre>"
+
     def block_predict(self, shown, words, _):
         start = re.sub(r"\$(.*?)\$", r"\(\1\)", words)
-        found = [own for question, own in self.pages.questions.items() if question.startswith(start)]
-        if len(found) != 1:
-            self.lacks(shown, f"names the question {words!r}, with which {len(found)} Predict boxes of the book begin")
-        question, answer = found[0]
+        question, answer = self.pages.questions[self.only(shown, "question", self.pages.questions, start)]
         short = re.search(r"<p[^>]*>((?:\(\w\)\.\s)?.*?[.!])(?=\s|</p>)", answer, flags=re.S)[1]
         shown["notes"].append(f"<h4>Answer</h4>{answer}")
         return f'<div class="predict">{question}<p class="answer fragment">{short}</p></div>'

@@ -4,7 +4,8 @@
 
   // Statements and tables are the book's, and of any length: those that are longer than their slide become smaller.
   function fit(frame) {
-    const fits = () => frame.scrollHeight <= frame.clientHeight && frame.scrollWidth <= frame.clientWidth;
+    const boxes = [frame, ...frame.querySelectorAll(".table")];
+    const fits = () => boxes.every(e => e.scrollHeight <= e.clientHeight && e.scrollWidth <= e.clientWidth);
     for (let share = 1; !fits() && share > 0.6; share -= 0.02) frame.style.setProperty("--fit", share);
   }
 
