@@ -219,6 +219,9 @@ def test_a_drawing_gets_colours_size_and_description_of_its_own():
     [
         (":::{figure} fig-components-flim\n:::", "figure 'fig-components-flim'"),
         (":::{live} fig-components-drug 1.2\n:::", "figure 'fig-components-drug'"),
+        (":::{live} fig-components-film 1.2\n:::", "must name a live view"),
+        (":::{live} fig-components-drag\n:::", "must name a live view"),
+        (":::{notes} many minutes\n:::", "notes of 'many minutes'"),
         (":::{statement} thm-forrest\n:::", "statement 'thm-forrest'"),
         (":::{words} def-control\n:::", "no words after 'def-control'"),
         (":::{predict} Which of these\n:::", "question 'Which of these'"),

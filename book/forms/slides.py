@@ -124,7 +124,7 @@ class Pages:
             self.scripts[file.stem] = list(dict.fromkeys(SCRIPT.findall(page)))
         for file in book.executed.glob("*.glue.json"):
             for key, output in json.loads(file.read_text(encoding="utf-8")).items():
-                self.values[key] = ast.literal_eval(output["data"]["text/plain"])
+                self.values[key] = output["data"]["text/plain"]
         self.colours = SWATCH.findall((book.html / "_static" / "zimp.css").read_text(encoding="utf-8"))
         self.plans = (book.html / "instructors.html").read_text(encoding="utf-8")
 
@@ -249,16 +249,18 @@ class Deck:
         return f"{heading}{picture}{caption}"
 
     def block_live(self, shown, argument, address):
-        name, scale = argument.split()
+        name, _, scale = argument.partition(" ")
         figure = self.find(shown, "figure", self.pages.figures, name)
+        if not (scale and VIEW.search(figure.body)):
+            self.lacks(shown, f"must name a live view and how far it is magnified, such as 1.4; it names {argument!r}")
         self.views.append(View(self.pages, name))
         _, picture, caption = self.pages.figure(name)
         frame = f'<iframe title="{html.escape(figure.alt)}" data-src="views/{name}.html{address.strip()}"></iframe>'
         return f'<div class="live" style="--scale: {scale}">{frame}<div class="still">{picture}{caption}</div></div>'
 
-    def block_statement(self, shown, name, _):
+    def block_statement(self, shown, name, nothing):
         page, number, title, body, _ = self.find(shown, "statement", self.pages.statements, name)
-        self.block_proof(shown, name, _)
+        self.block_proof(shown, name, nothing)
         address = f"{self.pages.about['address']}{page}.html#{name}"
         return f'<div class="statement"><p class="name"><a href="{address}">{number}</a> {title}</p>{body}</div>'
 
@@ -292,6 +294,8 @@ class Deck:
 
     def block_notes(self, shown, argument, body):
         minutes = [int(number) for number in re.findall(r"\d+", argument)]
+        if not minutes:
+            self.lacks(shown, f"has notes of {argument!r}; they must be of so many minutes, such as 2 or 3 minutes")
         shown["minutes"] = (minutes[0], minutes[-1])
         shown["notes"].insert(0, self.markdown.render(body, dict(shown)))
         return ""
@@ -301,7 +305,7 @@ class Deck:
         name, content = tokens[index].meta["name"], tokens[index].content
         if name == "glue":
             key, _, form = content.partition(":")
-            return format(self.find(shown, "value", self.pages.values, key), form)
+            return format(ast.literal_eval(self.find(shown, "value", self.pages.values, key)), form)
         if name == "page":
             title = self.find(shown, "page", self.pages.titles, content)
             return f'<a href="{self.pages.about["address"]}{content}.html">{title}</a>'
