@@ -65,6 +65,12 @@ STATE = """() => {
 }"""
 
 
+# What has run once counts anew.
+FORGET = """() => {
+  for (const model of window.jupyterapp.shell.currentWidget.content.model.cells) {
+    if (model.type === "code") model.executionCount = null;
+  }
+}"""
 SCROLL = "cell => window.jupyterapp.shell.currentWidget.content.scrollToItem(cell, 'start')"
 
 
@@ -216,8 +222,11 @@ def megabytes(process):
     return peaks * 1024 / 1e6
 
 
-def rehearse(image, browser, path):
-    """Follow the path of a Binder button: what was counted on the way. Raises whatever goes wrong."""
+def rehearse(image, browser, path, look=lambda page: {}):
+    """Follow the path of a Binder button: what was counted on the way. Raises whatever goes wrong.
+
+    ``look`` counts more in the page of the browser, before its cells run.
+    """
     with image.started() as (server, address, token):
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         try:
@@ -226,7 +235,9 @@ def rehearse(image, browser, path):
             page.locator(".jp-NotebookPanel >> visible=true").wait_for(timeout=60_000)
             page.wait_for_function(f"() => ({STATE})()?.idle", timeout=60_000)
             (kernel,) = kernels(server)
+            seen = look(page)
 
+            page.evaluate(FORGET)
             page.get_by_role("menuitem", name="Run", exact=True).click()
             page.get_by_text("Run All Cells", exact=True).click()
             start, peak = time.monotonic(), 0
@@ -251,7 +262,7 @@ def rehearse(image, browser, path):
             for moves, cell in moving:
                 moves(page, cell)
             counts = {name: len(state[name]) for name in ("explorers", "views")}
-            return {"cells": state["code"], **counts, "seconds": seconds, "MB": peak}
+            return {"cells": state["code"], **counts, **seen, "seconds": seconds, "MB": peak}
         finally:
             page.close()
 
