@@ -208,7 +208,7 @@ def write(book, page, doctree, app, package):
     add_cells(len(executed.cells))
     for k, cell in enumerate(cells):
         cell.id = f"{page}-{k}"[-64:].replace("_", "-")
-    metadata = {"kernelspec": executed.metadata.kernelspec, "language_info": executed.metadata.language_info}
+    metadata = {"kernelspec": executed.metadata.kernelspec, "language_info": {"name": "python"}}
     return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
 
 
