@@ -1,6 +1,7 @@
-"""The buttons of a page lead to its executed notebook, in Binder, on Colab and as a file; the theme's lead to its source.
+"""The buttons of a page lead to its executed notebook: in Binder, on Colab, and as a file.
 
-The notebooks are on a branch of their own, which ``.github/workflows/book.yml`` fills.
+Those of the theme lead to the text of the page. The notebooks are on a branch of their own, which
+``.github/workflows/book.yml`` fills.
 """
 
 from pathlib import Path

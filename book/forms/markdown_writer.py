@@ -20,9 +20,10 @@ LANGUAGES = {"ipython3": "python", "ipython": "python", "default": "python", "no
 
 @dataclass(frozen=True)
 class Cell:
-    """The place of a code cell, by its number in the notebook, and the caption that the page gives to its output."""
+    """The place of a code cell, by its number in the notebook; whether it has an output, and the caption of that."""
 
     number: int
+    has_output: bool
     caption: str
     folded: bool = False
 
@@ -188,7 +189,8 @@ class Writer:
 
     def write_cell_code(self, node, level):
         captions = [self.caption(caption) for caption in node.findall(nodes.caption)]
-        return [Cell(node["cell_index"], *captions or [""])]
+        outputs = [part for part in node.children if part.get("nb_element") == "cell_code_output"]
+        return [Cell(node["cell_index"], bool(outputs), *captions or [""])]
 
     # Words: each method returns a text.
 

@@ -45,6 +45,7 @@ if not Path("results").is_dir():
     copies = package / "results", package.parent / "book" / "results"  # installed, or in a checkout
     shutil.copytree(next(filter(Path.is_dir, copies)), "results")
 """
+CHECKOUT = "-e .[book,course]"  # in environment.yml
 # Binder signs the notebooks, so that JupyterLab shows their figures before a cell has run.
 POST_BUILD = "#!/usr/bin/env bash\nset -euo pipefail\njupyter trust *.ipynb\n"
 README = """\
@@ -59,7 +60,7 @@ GLUED = re.compile(r"\{glue(?::\w+)?\}`([^`]+?)(?::[^`:]*)?`")
 PAPERMILL = "application/papermill.record/"
 FIGURE = re.compile(
     r'<div class="zimp-figure" role="img" aria-label="([^"]*)"[^>]*>'
-    r'(<svg[^>]*?width: (\d+)px.*?</svg>)\s*(?:<svg.*?</svg>\s*)?</div>',
+    r"(<svg[^>]*?width: (\d+)px.*?</svg>)\s*(?:<svg.*?</svg>\s*)?</div>",
     flags=re.S,
 )
 
@@ -87,37 +88,47 @@ class Pages(Builder):
         pass
 
 
+def setup(app):
+    """What Sphinx asks an extension for."""
+    app.add_builder(Pages)
+    return {"parallel_read_safe": True}
+
+
 def make(book, folder):
     """Write the notebooks, what Binder needs, and a zip of the notebooks with the results that they read."""
-    package = address()
-    for page, doctree, app in resolve(book):
-        notebook = write(book, page, doctree, app, package)
-        nbformat.validate(notebook)
-        nbformat.write(notebook, folder / f"{page}.ipynb")
+    package, problems = address(), []
+    for page, resolve in pages(book):
+        try:
+            notebook = write(book, page, *resolve(), package)
+            nbformat.validate(notebook)
+            nbformat.write(notebook, folder / f"{page}.ipynb")
+        except (Problem, SphinxError) as problem:  # which names the page, too
+            problems.append(str(problem))
+    if problems:
+        raise Problem("The notebooks cannot be filled in:\n" + "\n".join(problems))
     shutil.copytree(book.source / "results", folder / "results")
     with zipfile.ZipFile(folder / "notebooks.zip", "w", zipfile.ZIP_DEFLATED) as bundle:
         for file in sorted([*folder.glob("*.ipynb"), *folder.glob("results/*")]):
             bundle.write(file, Path("notebooks", file.relative_to(folder)))
-    config = settings(book)
-    environment = (ROOT / "environment.yml").read_text(encoding="utf-8")
-    if environment.count("-e .[book,course]") != 1:
-        raise Problem("environment.yml no longer installs `-e .[book,course]`; say in book/forms/notebooks.py what it does")
-    texts = {
-        "environment.yml": environment.replace("-e .[book,course]", address("notebooks,course")),
-        "postBuild": POST_BUILD,
-        "README.md": README.format(
-            title=config["title"], site=config["html"]["baseurl"], repository=config["repository"]["url"]
-        ),
-    }
-    for name, text in texts.items():
+    for name, text in binder(book).items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
     (folder / "postBuild").chmod(0o755)
     for name in ("constraints.txt", "LICENSE"):
         shutil.copy(ROOT / name, folder)
 
 
-def settings(book):
-    return yaml.safe_load((book.source / "_config.yml").read_text(encoding="utf-8"))
+def binder(book):
+    """What stands beside the notebooks on their branch, by the name of the file."""
+    environment = (ROOT / "environment.yml").read_text(encoding="utf-8")
+    if environment.count(CHECKOUT) != 1:
+        raise Problem(f"environment.yml does not install {CHECKOUT!r} once; notebooks.py has to put the package there")
+    config = yaml.safe_load((book.source / "_config.yml").read_text(encoding="utf-8"))
+    title, site, repository = config["title"], config["html"]["baseurl"], config["repository"]["url"]
+    return {
+        "environment.yml": environment.replace(CHECKOUT, address("notebooks,course")),
+        "postBuild": POST_BUILD,
+        "README.md": README.format(title=title, site=site, repository=repository),
+    }
 
 
 def address(extras="notebooks"):
@@ -126,34 +137,32 @@ def address(extras="notebooks"):
     return f"zimp[{extras}] @ {importlib.import_module('course').zimp_archive()}"
 
 
-def resolve(book):
-    """Each page that has cells: its name, its doctree with all references resolved, and the Sphinx that did it.
+def pages(book):
+    """Each page that has cells: its name, and a function that returns its doctree, resolved, and the Sphinx.
 
     Sphinx reads no page and writes none: what the build has read is in its doctrees.
     """
     overrides = {"external_toc_path": str(book.source / "_toc.yml"), "latex_individualpages": False}
     config, _ = get_final_config(user_yaml=book.source / "_config.yml", sourcedir=book.source, cli_config=overrides)
+    config["extensions"] = [*config["extensions"], __name__]
     config["nb_mime_priority_overrides"] = [(Pages.name, "text/plain", 0)]  # outputs come from the executed notebook
     with patch_docutils(None), docutils_namespace():
-        try:
-            app = Sphinx(
-                book.source, None, book.build / "notebooks", book.doctrees, "html", config,
-                status=None, warning=None, warningiserror=True,
-            )  # fmt: skip
-            app.builder = Pages(app, app.env)
-            for page in sorted(app.env.found_docs):
-                if (book.executed / f"{page}.ipynb").exists():
-                    yield page, app.env.get_and_resolve_doctree(page, app.builder), app
-        except SphinxError as error:  # names the page and what is missing
-            raise Problem(f"The notebooks cannot be filled in: {error}") from error
+        app = Sphinx(
+            book.source, None, book.build / "forms", book.doctrees, Pages.name, config,
+            status=None, warning=None, warningiserror=True,
+        )  # fmt: skip
+        if not app.env.all_docs:
+            raise Problem(f"{book.build} was not built from {book.source}, by the versions that are installed here")
+        for page in sorted(app.env.found_docs):
+            if (book.executed / f"{page}.ipynb").exists():
+                yield page, lambda page=page: (app.env.get_and_resolve_doctree(page, app.builder), app)
 
 
 def write(book, page, doctree, app, package):
     """The notebook of a page."""
     site = app.config.html_baseurl
-    missing = set(GLUED.findall((book.source / f"{page}.md").read_text(encoding="utf-8")))
-    if missing:
-        missing -= set(json.loads((book.executed / f"{page}.glue.json").read_text(encoding="utf-8")))
+    glued, keys = book.executed / f"{page}.glue.json", GLUED.findall((book.source / f"{page}.md").read_text("utf-8"))
+    missing = set(keys) - set(json.loads(glued.read_text(encoding="utf-8")) if glued.exists() else ())
     if missing:
         raise Problem(f"{page}.md: no cell glues {', '.join(sorted(missing))}")
 
@@ -196,6 +205,8 @@ def write(book, page, doctree, app, package):
 
     for block in writer.blocks(doctree):
         if isinstance(block, Cell):
+            if block.has_output and not executed.cells[block.number].outputs:
+                raise Problem(f"{page}: its executed notebook has no outputs; build the book without a cache of them")
             end_text()
             add_cells(block.number + 1)  # with those before it that the page leaves out
             code(cells[-1], block.folded, block.folded)
@@ -227,9 +238,7 @@ def finish(cell, metadata):
             data["text/html"] = FIGURE.sub(as_image, data["text/html"])
         outputs.append(output)
     tags = {name: tags for name, tags in cell.metadata.items() if name == "tags"}
-    made = nbformat.v4.new_code_cell(
-        cell.source, outputs=outputs, execution_count=cell.execution_count, metadata=tags
-    )
+    made = nbformat.v4.new_code_cell(cell.source, outputs=outputs, execution_count=cell.execution_count, metadata=tags)
     tags = set(tags.get("tags", ()))
     return code(made, tags & {"hide-input", "remove-input", "remove-cell"}, "remove-cell" in tags)
 
@@ -246,7 +255,8 @@ def code(cell, source=False, outputs=False):
 def as_image(figure):
     """A figure as an image: of a notebook that is not trusted, JupyterLab and GitHub show no SVG but its words."""
     alt, svg, width = figure.groups()
-    svg = quote(svg.replace('style="', 'style="font-family: sans-serif; ', 1), safe=" :/;,=()")  # in place of the page's
+    svg = svg.replace('style="', 'style="font-family: sans-serif; ', 1)  # in place of the page's
+    svg = quote(svg, safe=" :/;,=()")
     return f'<div class="zimp-figure"><img alt="{alt}" width="{width}" src="data:image/svg+xml,{svg}"></div>'
 
 

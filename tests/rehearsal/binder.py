@@ -319,7 +319,7 @@ def ask(page, cell):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     build = ROOT / "book" / "_build"
-    parser.add_argument("--build", type=Path, default=build, help="the folder of the book's build; default: %(default)s")
+    parser.add_argument("--build", type=Path, default=build, help="the book's build (default: %(default)s)")
     parser.add_argument("--json", type=Path, help="write the results to this file, too")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as engine:

@@ -22,6 +22,7 @@ from lab import Home
 from playwright.sync_api import sync_playwright
 
 MEGABYTES = 1500
+COLUMNS = ["cells", "folded", "formulas", "explorers", "views", "seconds", "MB"]
 # What is left in the text of what should have been filled in or typeset.
 RAW = re.compile(r".{0,40}(?:\{[\w:-]+\}`|:::|\$|\*\*|\]\(|\\[a-zA-Z]{2}|<\w).{0,40}")
 READ = """() => {
@@ -49,10 +50,16 @@ class Alone(Home):
     def __init__(self, folder, notebook):
         super().__init__(folder)
         shutil.copy(notebook, self.home)
-        settings = self.home / ".jupyter" / "lab" / "user-settings" / "@jupyterlab" / "notebook-extension"
-        settings.mkdir(parents=True)
-        # So that all cells are in the page, and not only those in sight.
-        (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
+        settings = {
+            # So that all cells are in the page, and not only those in sight.
+            "lab/user-settings/@jupyterlab/notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},
+            # Where somebody has installed it, it leaves the formulas in folded proofs raw.
+            "labconfig/page_config.json": {"disabledExtensions": {"jupyterlab-myst": True}},
+        }
+        for name, values in settings.items():
+            file = self.home / ".jupyter" / name
+            file.parent.mkdir(parents=True)
+            file.write_text(json.dumps(values))
 
 
 def read(page):
@@ -81,7 +88,7 @@ def rehearse_notebook(folder, browser, notebook, package=None):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     build = ROOT / "book" / "_build"
-    parser.add_argument("--build", type=Path, default=build, help="the folder of the book's build; default: %(default)s")
+    parser.add_argument("--build", type=Path, default=build, help="the book's build (default: %(default)s)")
     parser.add_argument("--json", type=Path, help="write the results to this file, too")
     parser.add_argument("pages", nargs="*", help="which pages; default: all")
     arguments = parser.parse_args()
@@ -94,7 +101,7 @@ def main():
         shutil.rmtree(folder / "source")
         found = shutil.which("chromium") or shutil.which("google-chrome")
         browser = engine.chromium.launch(executable_path=found, args=FLAGS)
-        print(f"{'page':24}{'cells':>6}{'folded':>8}{'formulas':>10}{'explorers':>11}{'views':>7}{'seconds':>9}{'peak MB':>9}")
+        print("page".ljust(24), *(f"{name:>9}" for name in COLUMNS))
         for notebook in made:
             name = notebook.stem
             if arguments.pages and name not in arguments.pages:
@@ -102,9 +109,8 @@ def main():
             try:
                 seen = pages[name] = rehearse_notebook(folder / name, browser, notebook, folder / "package")
                 seen["ok"] = seen["MB"] <= MEGABYTES
-                counted = f"{seen['cells']:6}{seen['folded']:8}{seen['formulas']:10}{seen['explorers']:11}{seen['views']:7}"
                 verdict = "ok" if seen["ok"] else "TOO MUCH MEMORY"
-                print(f"{name:24}{counted}{seen['seconds']:9.1f}{seen['MB']:9.0f}  {verdict}", flush=True)
+                print(name.ljust(24), *(f"{seen[column]:9.0f}" for column in COLUMNS), verdict, flush=True)
             except Exception as error:
                 pages[name] = {"ok": False, "error": f"{type(error).__name__}: {error}"}
                 print(f"{name:24}  FAILED  {pages[name]['error']}", flush=True)
