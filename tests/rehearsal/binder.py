@@ -287,9 +287,12 @@ def change(page, cell):
     page.evaluate(SCROLL, cell)
     view = page.locator(".jp-Cell").nth(cell).locator(".zimp-live[data-state]")
     before = view.get_attribute("data-state", timeout=10_000)
-    slider, part = view.locator("input[type=range]"), view.locator(".zimp-live-stage [tabindex='0']")
+    slider, part = (
+        view.locator(f"{control} >> visible=true")
+        for control in ("input[type=range]", ".zimp-live-stage [tabindex='0']")
+    )
     control = (slider if slider.count() else part).first
-    for key in ("ArrowRight", "ArrowLeft", "Enter"):
+    for key in ("ArrowRight", "ArrowLeft", "ArrowUp", "Enter"):
         control.press(key, timeout=10_000)
         for _ in range(20):
             if view.get_attribute("data-state") != before:
