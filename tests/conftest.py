@@ -2,6 +2,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 import tempfile
 import threading
@@ -118,6 +119,14 @@ def digits():
 def site(request):
     """The folder of the book's pages."""
     return request.config.book.site()
+
+
+@pytest.fixture(scope="session")
+def branch(site):
+    """What the workflow pushes to the branch `notebooks`: made by its command from the book that is built once."""
+    command = [sys.executable, BOOK / "forms" / "make.py", "notebooks", "--build", site.parent]
+    subprocess.run(list(map(str, command)), check=True)
+    return site.parent / "forms" / "notebooks"
 
 
 @pytest.fixture

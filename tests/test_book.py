@@ -217,13 +217,6 @@ def test_no_page_shows_a_path_of_the_machine_that_built_it(site):
         assert str(BOOK.parent) not in file.read_text(encoding="utf-8"), file.name
 
 
-def test_binder_buttons_open_the_very_file(site):
-    for chapter in NUMBERED:
-        links = Page(site / f"{chapter}.html").links
-        binder = [link for link in links if link.startswith("https://mybinder.org/")]
-        assert binder and all(unquote(link).endswith(f"lab/tree/book/{chapter}.md") for link in binder)
-
-
 def test_the_build_sets_the_kernels_with_which_notebooks_compute():
     """Numbers of a page were those of the processor on which it was built."""
     config = yaml.safe_load((BOOK / "_config.yml").read_text(encoding="utf-8"))["sphinx"]

@@ -177,6 +177,7 @@ def test_workflows_agree_on_the_commit_of_an_action():
 
 MAY_WRITE = {
     ("book.yml", "deploy"): {"pages", "id-token"},
+    ("book.yml", "notebooks"): {"contents"},
     ("renew.yml", "propose"): {"contents", "pull-requests"},
 }
 
@@ -296,7 +297,8 @@ def test_a_wheel_has_all_modules_and_its_command_runs(tmp_path):
     shutil.copytree(ROOT / "zimp", source / "zimp", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    shutil.copytree(ROOT / "book" / "_static", source / "book" / "_static")
+    for name in ("_static", "results"):
+        shutil.copytree(ROOT / "book" / name, source / "book" / name)
     build = [
         *pip,
         "wheel",
@@ -328,3 +330,5 @@ def test_a_wheel_has_all_modules_and_its_command_runs(tmp_path):
     assert subprocess.run([python, "-c", code], **settings).stdout.startswith(packages)
     said = subprocess.run([python, "-m", "zimp", "report", "--help"], **settings).stdout
     assert "how far it can be pruned" in said
+    stored = {file.name for file in (Path(packages) / "zimp" / "results").iterdir()}
+    assert stored == {file.name for file in (ROOT / "book" / "results").glob("*.json")}

@@ -1,5 +1,6 @@
 import json
 import re
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -81,6 +82,17 @@ def test_a_display_is_a_still_picture_and_the_widget(monkeypatch):
     still, widget = displayed
     assert shown(box.children[-1]) in still["text/html"] and "hidden" in still["text/html"]
     assert widget["application/vnd.jupyter.widget-view+json"]["model_id"] == box.model_id
+
+
+def test_on_colab_an_explorer_is_html_with_all_its_pictures(monkeypatch):
+    """It has the widgets of ipywidgets 7, which has no Stack."""
+    monkeypatch.setitem(sys.modules, "google.colab", None)
+    shown = zimp.explorer(draw, alt, the_rate=[0.2, 0.5], level=[0, 1, 2], seed=[7], free={"the_rate": (0.1, 0.9)})
+    (data,) = re.findall(r'<script type="application/json">(.*?)</script>', shown.data)
+    data = json.loads(data)
+    assert data["sliders"] == [["the rate", ["0.2", "0.5"]], ["level", ["0", "1", "2"]]]
+    assert len(set(data["pictures"])) == 6 and all("<svg" in picture for picture in data["pictures"])
+    assert f'<div class="zimp-slide">{data["pictures"][0]}</div>' in shown.data  # what is seen without a script
 
 
 @pytest.mark.parametrize("settings, message", [({}, "at least one setting"), ({"level": []}, "level has no values")])

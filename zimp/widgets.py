@@ -1,8 +1,9 @@
 """What moves on a static page, in JupyterLab and in Binder, with no kernel behind it: explorers and live views.
 
 An explorer is a row of pictures, one for each setting, drawn beforehand; the browser links a slider to the picture that
-is shown, by stock ipywidgets. Where there is a kernel, it can draw settings between those. A live view computes in the
-browser: its scripts come with it, from ``book/_static``.
+is shown, by stock ipywidgets. Where there is a kernel, it can draw settings between those. On Colab, which has no such
+widgets, a few lines of script do it. A live view computes in the browser: its scripts come with it, from
+``book/_static``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import html
 import json
 import math
+import sys
 from collections.abc import Mapping
 from importlib import resources
 from itertools import product
@@ -33,6 +35,35 @@ PARTS = {
 }  # fmt: skip
 # The largest layers that a view of one's own can show: weights of the layer.
 OWN = {"drag": 4096, "masks": 10, "race": 144, "swaps": 4096}
+# The sliders of an explorer without widgets. Where no script runs, its first picture is all there is.
+SLIDE = """
+for (const box of document.querySelectorAll(".zimp-slides:not([data-position])")) {
+  const { sliders, pictures } = JSON.parse(box.querySelector("script").textContent);
+  const shown = box.querySelector(".zimp-slide");
+  const fields = sliders.map(([name, labels]) => {
+    const field = document.createElement("label"), slider = document.createElement("input");
+    const value = document.createElement("output");
+    Object.assign(slider, { type: "range", min: 0, max: labels.length - 1, value: 0 });
+    field.style.cssText = "display: flex; flex-wrap: wrap; gap: 0.5rem; max-width: 34em; align-items: center";
+    slider.style.cssText = "flex: 1; min-height: 28px";
+    field.append(name, slider, value);
+    box.insertBefore(field, shown);
+    return { labels, slider, value };
+  });
+  const show = () => {
+    let position = 0;
+    for (const { labels, slider, value } of fields) {
+      position = position * labels.length + slider.valueAsNumber;
+      value.value = labels[slider.value];
+      slider.setAttribute("aria-valuetext", value.value);
+    }
+    shown.innerHTML = pictures[position];
+    box.dataset.position = position;
+  };
+  box.addEventListener("input", show);
+  show();
+}
+"""
 
 
 def explorer(draw, alt, *, free=None, **settings):
@@ -55,9 +86,9 @@ def explorer(draw, alt, *, free=None, **settings):
 
     Returns
     -------
-    ipywidgets.VBox
-        Displayed, it is preceded by its first picture, hidden where the widget lives: what print and readers without
-        JavaScript see.
+    ipywidgets.VBox or IPython.display.HTML
+        Displayed, the box is preceded by its first picture, hidden where the widget lives: what print and readers
+        without JavaScript see. On Colab it is HTML with a script, which has no fields.
 
     Raises
     ------
@@ -84,8 +115,11 @@ def explorer(draw, alt, *, free=None, **settings):
 
     free = _check_free({} if free is None else free, settings)
 
-    sliders = {name: _slider(name, values) for name, values in settings.items()}
     frames = [_frame(draw, alt, dict(zip(settings, chosen))) for chosen in product(*settings.values())]
+    if "google.colab" in sys.modules:  # it shows the widgets of ipywidgets 7, which has no Stack
+        moved = {name: list(map(_label, values)) for name, values in settings.items() if len(values) > 1}
+        return HTML(slides(moved, frames))
+    sliders = {name: _slider(name, values) for name, values in settings.items()}
     pictures = [ipywidgets.HTML(frame) for frame in frames]
     for name, values in reversed(settings.items()):  # the last setting varies fastest: stack the pictures up from there
         pictures = [
@@ -203,6 +237,17 @@ def _frame(draw, alt, setting) -> str:
 
 def _label(value) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def slides(sliders, pictures) -> str:
+    """An explorer without widgets: the labels of each slider, by name, and a picture for each of their combinations."""
+    named = [[name.replace("_", " "), labels] for name, labels in sliders.items()]
+    data = _script({"sliders": named, "pictures": pictures})
+    first = f'<div class="zimp-slide">{pictures[0]}</div>'
+    return (
+        f'<div class="zimp-slides">{first}<script type="application/json">{data}</script></div>'
+        f"<script>{SLIDE}</script>"
+    )
 
 
 def play(weights, mask=None, view="drag"):

@@ -3,8 +3,7 @@
 ``{tree}`tree edges``` sets a patch of the colour before the words. ``{binder}`words <page>``` is a button.
 """
 
-from urllib.parse import quote
-
+from buttons import addresses
 from docutils import nodes
 from sphinx.util.docutils import SphinxRole
 from sphinx.util.nodes import split_explicit_title
@@ -25,13 +24,9 @@ def swatch(name, rawtext, text, lineno, inliner, options=None, content=()):
 
 
 class Binder(SphinxRole):
-    """The theme's own Binder address, in the text: its repository stands in one place of the configuration."""
+    """A button for Binder in the text."""
 
     def run(self):
         _, words, page = split_explicit_title(self.text)
-        options = self.config.html_theme_options
-        repository = options["repository_url"].removeprefix("https://github.com/")
-        file = quote(f"{options['path_to_docs']}/{page}.md")
-        address = f"{options['launch_buttons']['binderhub_url']}/v2/gh/{repository}/{options['repository_branch']}"
-        link = f"{address}?urlpath=lab/tree/{file}"
+        link = addresses(self.config, page)["Binder"]
         return [nodes.reference("", words, refuri=link, classes=["sd-btn", "sd-btn-outline-primary"])], []

@@ -1,12 +1,12 @@
 """Rehearse Binder: build what it would build, and press the Binder button of every page.
 
-    python tests/rehearsal/binder.py [--site book/_build/html] [--json FILE]
+    python tests/rehearsal/binder.py [--build book/_build] [--json FILE]
 
-1. ``jupyter-repo2docker --no-build`` says how Binder would read the repository.
-2. The image: a fresh virtual environment in place of the conda environment, with repo2docker's own packages in its
-   versions, then the pip part of ``environment.yml``, then ``postBuild``, all in a copy of the checkout.
-3. The book, if it is not given by ``--site``: built in that environment, and where the system lets us (Linux) in a
-   network namespace with nothing in it.
+1. The notebooks, and what Binder needs beside them: made from the build of the book, as for the branch ``notebooks``.
+2. ``jupyter-repo2docker --no-build`` says how Binder would read that branch.
+3. The image: a fresh virtual environment in place of the conda environment, with repo2docker's own packages in its
+   versions, then the pip part of ``environment.yml`` with the package from this checkout, which is not published yet,
+   then ``postBuild``.
 4. For each page with a Binder button: the image's own command on loopback, and Chromium on the path of the button. The
    page must open as a notebook, run without an error, and move a picture by its slider and each live view by its
    controls, again after its kernel was killed. Before that, the kernel must draw a number that is typed into an
@@ -65,18 +65,22 @@ STATE = """() => {
 }"""
 
 
+# What has run once counts anew.
+FORGET = """() => {
+  for (const model of window.jupyterapp.shell.currentWidget.content.model.cells) {
+    if (model.type === "code") model.executionCount = null;
+  }
+}"""
 SCROLL = "cell => window.jupyterapp.shell.currentWidget.content.scrollToItem(cell, 'start')"
 
 
 class Image:
-    """What Binder would build, in a folder: a copy of the repository (its home too), an environment, a command."""
+    """What Binder would build, in a folder: a copy of the branch (its home too), an environment, a command."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, branch):
         self.home, self.prefix, self.tools = folder / "home", folder / "env", folder / "tools"
-        listed = run("git", "ls-files", "-coz", "--exclude-standard", cwd=ROOT).split("\0")
-        for name in filter(lambda name: name and (ROOT / name).is_file(), listed):
-            (self.home / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, self.home / name)
+        shutil.copytree(branch, self.home)
+        self.source = checkout(folder / "source")
         inherited = {name: os.environ[name] for name in os.environ if not name.startswith(("JUPYTER", "PYTHON"))}
         self.environment = inherited | {
             "HOME": str(self.home),  # as in the image: what is configured there does not come from this machine
@@ -115,10 +119,10 @@ class Image:
             if isinstance(entry, dict)
         ]
         requirements = self.home / "mambaf"  # where mamba puts its own, so that relative paths mean the same
-        requirements.write_text("\n".join(lines))
+        here = [re.sub(r" @ https:.*", f" @ {self.source.as_uri()}", line) for line in lines]
+        requirements.write_text("\n".join(here))
         run(*pip, "install", "-q", "-U", "-r", requirements, cwd=self.home, env=self.environment)
         requirements.unlink()
-        (self.home / "postBuild").chmod(0o755)
         run("./postBuild", cwd=self.home, env=self.environment)
         run(*pip, "check", env=self.environment)
 
@@ -133,15 +137,6 @@ class Image:
         packages = json.loads(run(self.prefix / "bin" / "python", "-c", code, env=self.environment))
         cached = [file.stat().st_size for file in (self.home / ".cache" / "pip").rglob("*") if file.is_file()]
         return packages | {"pip's cache": sum(cached) / 1e6}
-
-    def book(self):
-        command = [self.prefix / "bin" / "jupyter-book", "build", "book", "-W", "--keep-going", "--all"]
-        isolated = ["unshare", "--map-root-user", "--net"]
-        if shutil.which("unshare") and not subprocess.run([*isolated, "true"], capture_output=True).returncode:
-            inside = shlex.join(["ip", "link", "set", "lo", "up"]) + " && exec " + shlex.join(map(str, command))
-            command = [*isolated, "sh", "-c", inside]
-        run(*command, cwd=self.home, env=self.environment)
-        return self.home / "book" / "_build" / "html"
 
     @contextmanager
     def started(self):
@@ -171,6 +166,22 @@ class Image:
                 for process in [*server.children(recursive=True), server]:
                     process.terminate()
                 server.wait(30)
+
+
+def checkout(folder):
+    """A copy of the repository: its files, and no others."""
+    for name in run("git", "ls-files", "-coz", "--exclude-standard", cwd=ROOT).split("\0"):
+        if name and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def notebooks(build):
+    """The folder of the notebooks, made from the build of the book, which is made if it is not there."""
+    forms = ROOT / "book" / "forms" / "make.py"
+    run(sys.executable, forms, "notebooks", "--build", build)
+    return build / "forms" / "notebooks"
 
 
 def run(*command, stderr=None, **options):
@@ -216,8 +227,11 @@ def megabytes(process):
     return peaks * 1024 / 1e6
 
 
-def rehearse(image, browser, path):
-    """Follow the path of a Binder button: what was counted on the way. Raises whatever goes wrong."""
+def rehearse(image, browser, path, look=lambda page: {}):
+    """Follow the path of a Binder button: what was counted on the way. Raises whatever goes wrong.
+
+    ``look`` counts more in the page of the browser, before its cells run.
+    """
     with image.started() as (server, address, token):
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         try:
@@ -226,7 +240,9 @@ def rehearse(image, browser, path):
             page.locator(".jp-NotebookPanel >> visible=true").wait_for(timeout=60_000)
             page.wait_for_function(f"() => ({STATE})()?.idle", timeout=60_000)
             (kernel,) = kernels(server)
+            seen = look(page)
 
+            page.evaluate(FORGET)
             page.get_by_role("menuitem", name="Run", exact=True).click()
             page.get_by_text("Run All Cells", exact=True).click()
             start, peak = time.monotonic(), 0
@@ -251,7 +267,7 @@ def rehearse(image, browser, path):
             for moves, cell in moving:
                 moves(page, cell)
             counts = {name: len(state[name]) for name in ("explorers", "views")}
-            return {"cells": state["code"], **counts, "seconds": seconds, "MB": peak}
+            return {"cells": state["code"], **counts, **seen, "seconds": seconds, "MB": peak}
         finally:
             page.close()
 
@@ -271,9 +287,12 @@ def change(page, cell):
     page.evaluate(SCROLL, cell)
     view = page.locator(".jp-Cell").nth(cell).locator(".zimp-live[data-state]")
     before = view.get_attribute("data-state", timeout=10_000)
-    slider, part = view.locator("input[type=range]"), view.locator(".zimp-live-stage [tabindex='0']")
+    slider, part = (
+        view.locator(f"{control} >> visible=true")
+        for control in ("input[type=range]", ".zimp-live-stage [tabindex='0']")
+    )
     control = (slider if slider.count() else part).first
-    for key in ("ArrowRight", "ArrowLeft", "Enter"):
+    for key in ("ArrowRight", "ArrowLeft", "ArrowUp", "Enter"):
         control.press(key, timeout=10_000)
         for _ in range(20):
             if view.get_attribute("data-state") != before:
@@ -302,11 +321,12 @@ def ask(page, cell):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--site", type=Path, help="the built pages (default: build them, in the rehearsed environment)")
+    build = ROOT / "book" / "_build"
+    parser.add_argument("--build", type=Path, default=build, help="the book's build (default: %(default)s)")
     parser.add_argument("--json", type=Path, help="write the results to this file, too")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as engine:
-        image = Image(Path(folder))
+        image = Image(Path(folder), notebooks(arguments.build))
         image.read()
         image.build()
         weights = image.weight()
@@ -314,9 +334,8 @@ def main():
         for name in sorted(weights, key=weights.get, reverse=True)[:20]:
             print(f"{weights[name]:8.1f}  {name}")
 
-        paths = buttons(arguments.site or image.book())
-        course = image.home / "book" / "assignments" / "course.py"
-        made = Path(folder) / "course"
+        paths = buttons(arguments.build / "html")
+        course, made = image.source / "book" / "assignments" / "course.py", Path(folder) / "course"
         run(image.prefix / "bin" / "python", course, "build", "--output", made, env=image.environment)
         for notebook in sorted((made / "student").glob("*.ipynb")):
             shutil.copy(notebook, image.home)

@@ -20,23 +20,24 @@ from zimp import widgets
 
 
 class Home(Image):
-    """This environment in place of an image, with a home of its own, in which there is one notebook."""
+    """This environment in place of an image, with a home of its own, which is empty."""
 
     def __init__(self, folder):
         self.home = folder / "home"
-        self.home.mkdir()
+        self.home.mkdir(parents=True)
         self.environment = os.environ | {"HOME": str(self.home), "JUPYTER_PREFER_ENV_PATH": "1"}
         self.command = [sys.executable, "-m", "jupyterlab"]
-        layer = "import numpy as np\nimport zimp\n\nW = np.random.default_rng(0).normal(size=(3, 3)).round(2)"
-        cells = [layer, *(f"zimp.play(W, view={view!r})" for view in widgets.OWN)]
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-        nbformat.write(notebook, self.home / "layer.ipynb")
 
 
 def rehearse_views(folder, browser):
-    """What :func:`binder.rehearse` counts in the notebook."""
-    return rehearse(Home(folder), browser, "lab/tree/layer.ipynb")
+    """What :func:`binder.rehearse` counts in a notebook with each view."""
+    layer = "import numpy as np\nimport zimp\n\nW = np.random.default_rng(0).normal(size=(3, 3)).round(2)"
+    cells = [layer, *(f"zimp.play(W, view={view!r})" for view in widgets.OWN)]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    home = Home(folder)
+    nbformat.write(notebook, home.home / "layer.ipynb")
+    return rehearse(home, browser, "lab/tree/layer.ipynb")
 
 
 def main():
