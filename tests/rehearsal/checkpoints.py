@@ -35,7 +35,7 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file
 from scipy.optimize import brentq
-from scipy.sparse import block_diag, coo_array, csr_array
+from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from scipy.special import zeta
 
@@ -43,7 +43,9 @@ import zimp
 
 TOLERANCE = 1e-9  # relative: both sum float64 numbers, in different order
 DENSITY = 0.1
-STORED = ("name", "part", "kind", "outputs", "inputs", "groups", "tree", "safe_density", "iid_density", "global_density")
+STORED = (  # of each layer, in the book's file
+    "name", "part", "kind", "outputs", "inputs", "groups", "tree", "safe_density", "iid_density", "global_density",
+)  # fmt: skip
 
 
 class Checkpoint(NamedTuple):
