@@ -15,6 +15,7 @@ from html import escape
 __all__ = ["page", "printable", "shortened", "text_table", "text_width", "wrapped"]
 
 WIDTH = 100  # of the sentences, where none is asked for
+ROOM = 40  # of a name on a page
 ROWS = 20  # of a page; those that follow are folded
 STYLE = """
 .zimp-report { overflow-x: auto; font-variant-numeric: tabular-nums; }
@@ -22,13 +23,15 @@ STYLE = """
 .zimp-report caption { caption-side: top; text-align: left; font-weight: 600; padding: 0.3em 0; color: inherit; }
 .zimp-report :is(th, td) { text-align: right; padding: 0.15em 0.6em; white-space: nowrap; background: none; }
 .zimp-report td { min-width: 3.2em; }
-.zimp-report :is(tbody, tfoot) th { font-weight: 400; min-width: WIDEch; }
-.zimp-report :is(th:first-child, td:nth-child(2)) { text-align: left; }
+.zimp-report :is(tbody, tfoot) th { font-weight: 400; min-width: var(--name); }
+.zimp-report :is(th:first-child, :is(th, td):nth-child(2)) { text-align: left; }
 .zimp-report thead th, .zimp-report tbody tr:last-child > * { border-bottom: 1px solid currentColor; }
 .zimp-report tfoot > tr > * { font-weight: 600; }
-.zimp-report td[style] { background: linear-gradient(90deg, rgb(47 151 214 / 0.35) var(--share), transparent 0); }
+.zimp-report td[style] { background: linear-gradient(90deg, rgb(47 151 214 / 0.35) var(--share), transparent 0);
+  background-clip: padding-box; border-left: 0.5em solid transparent; }
 .zimp-report ul { margin: 0.3em 0; padding-left: 1.2em; }
-.zimp-report summary { cursor: pointer; padding: 0.2em 0; }
+.zimp-report summary { cursor: pointer; padding: 0.2em 0; display: list-item; list-style: disclosure-closed inside; }
+.zimp-report details[open] > summary { list-style-type: disclosure-open; }
 """
 
 
@@ -69,7 +72,7 @@ def _cut(name: str, room: int) -> str:
 
 
 def _joined(words: list[str]) -> str:
-    return re.sub(r"\.{2,}", "..", ".".join(words))
+    return re.sub(r"^\.+|\.{2,}", "..", ".".join(words))
 
 
 def text_table(cells: list[list[str]], width=None) -> list[str]:
@@ -122,8 +125,9 @@ def page(caption: str, verdict: list[str], remarks: list[str], columns: list[tup
     shares : list of list of (float or None)
         How much of a cell its bar fills, where it has one.
     """
-    rows = [_html_row(*row) for row in zip(cells, shares)]
-    *rows, whole = rows
+    names = [row[0] for row in cells]
+    short = [*shortened(names[:-1], ROOM), names[-1]]
+    *rows, whole = (_html_row(*row) for row in zip(short, cells, shares))
     head = "".join(f'<th scope="col" title="{escape(what)}">{escape(heading)}</th>' for heading, what in columns)
     head = f"<thead><tr>{head}</tr></thead>"
     shown = f"<table><caption>{escape(caption)}</caption>{head}<tbody>{''.join(rows[:ROWS])}</tbody>"
@@ -135,14 +139,15 @@ def page(caption: str, verdict: list[str], remarks: list[str], columns: list[tup
     parts.append(_folded("What the columns say", f"<dl>{terms}</dl>"))
     if remarks:
         parts.append(_folded("Notes, and what is left out", _html_list(remarks)))
-    style = STYLE.replace("WIDE", str(max(text_width(row[0]) for row in cells)))  # so that both tables have one width
-    return f'<div class="zimp-report" tabindex="0"><style>{style}</style>{"".join(parts)}</div>'
+    widest = max(map(text_width, short))  # so that both tables have columns of one width
+    start = f'<div class="zimp-report" style="--name: {widest}ch" tabindex="0"><style>{STYLE}</style>'
+    return f"{start}{''.join(parts)}</div>"
 
 
-def _html_row(cells: list[str], shares: list[float | None]) -> str:
-    name, *others = map(escape, cells)
+def _html_row(short: str, cells: list[str], shares: list[float | None]) -> str:
     bars = ["" if share is None else f' style="--share: {share:.1%}"' for share in shares[1:]]
-    return f'<tr><th scope="row">{name}</th>' + "".join(f"<td{b}>{o}</td>" for b, o in zip(bars, others)) + "</tr>"
+    others = "".join(f"<td{bar}>{escape(cell)}</td>" for bar, cell in zip(bars, cells[1:]))
+    return f'<tr><th scope="row" title="{escape(cells[0])}">{escape(short)}</th>{others}</tr>'
 
 
 def _html_list(sentences: list[str]) -> str:

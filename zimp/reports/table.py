@@ -33,7 +33,7 @@ COLUMNS = {  # of the table: what of a row, its heading, and what it says
     "critical_compression": ("crit", "critical compression: weights / edges of a spanning tree; beyond it H0 changes"),
     "safe_density": ("safe", "safe density: share of weights down to which magnitude pruning leaves H0 as it is"),
     "global_density": ("glob", "density of the network down to which pruning it as a whole leaves this H0 as it is"),
-    "iid_density": ("iid", "safe density of independent weights, in the median; where safe is larger, H0 changes earlier"),
+    "iid_density": ("iid", "safe density of independent weights, in the median; if safe is larger, H0 changes earlier"),
     "retention": ("law", "square-root law: share of the tree that magnitude pruning to {density:g} keeps at least"),
     "rieck": ("rieck", "neural persistence of Rieck et al., in units of the network's largest |w|, {largest:.4g}"),
     "balwani": ("balw", "neural persistence of Balwani & Krzyston, in units of the layer's largest |w|"),
