@@ -46,6 +46,7 @@ ZETA3 = 1.2020569031595942  # Apery's constant: scipy.special, which has zeta, t
 SHARES = ("safe_density", "global_density", "iid_density")  # columns that have bars on a page
 FEW = 5  # names in a sentence of the verdict
 MOST = 0.9  # of the numbers: where fewer are measured, the verdict says what the others are
+NUMBERS = re.compile(r"(?<![^.])\d+(?=\.)|(?<=_l)\d+(?=\[|$)|(?<=\[)[^]]*(?=\]$)")  # in which names differ: also parts
 WAYS = (("layerwise", "each layer", "safe"), ("globally", "the network as a whole", "glob"))
 BATCH = 1 << 24  # weights that are read from a file before it is opened anew
 DIGITS = {"critical_compression": 4, "retention": 2, "rieck": 2, "balwani": 2}
@@ -513,7 +514,7 @@ def _grouped(pairs) -> list[tuple[str, list[str]]]:
 
 def _names(names: list[str], most: int | None = None) -> str:
     """The names, at most so many; those that differ only in numbers or parts are one: ``h.*.ln_1.weight (12)``."""
-    patterns = _grouped((re.sub(r"(?<![^._l])\d+(?=[.[]|$)|(?<=\[)[^]]*(?=\]$)", "*", name), name) for name in names)
+    patterns = _grouped((NUMBERS.sub("*", name), name) for name in names)
     texts = [f"{pattern} ({len(alike)})" if len(alike) > 1 else alike[0] for pattern, alike in patterns]
     if most is not None and len(texts) > most + 1:
         texts[most:] = [f"and {sum(len(alike) for _, alike in patterns[most:])} more"]
