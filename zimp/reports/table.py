@@ -419,7 +419,10 @@ def _verdict(report: Report) -> list[str]:
     """What the report says about the network as a whole."""
     totals, remarks = report.totals, []
     if totals["first_to_break"]:
-        remarks.append("A layer breaks when pruning changes its H0, so that neurons in it are no longer connected.")
+        remarks.append(
+            "A layer breaks when pruning changes its H0, so that neurons in it are no longer connected. Density is the "
+            "share of the weights that remain."
+        )
     if totals["all_tree"]:
         remarks.append(f"All tree, so that no weight can go without a change of H0: {_names(totals['all_tree'], FEW)}")
     if totals["first_to_break"]:
@@ -427,7 +430,7 @@ def _verdict(report: Report) -> list[str]:
         remarks.append(
             "Each pruned by magnitude to the same density, "
             f"{_down_to(layers, totals['uniform_safe_density'], totals['first_to_break'])}{_next(report)}. Each "
-            f"pruned to its own safe density, they keep it with {totals['safe_density']:.4g} of the weights."
+            f"pruned to its own safe density (column safe), they keep it with {totals['safe_density']:.4g} of the weights."
         )
         remarks.append(
             "Pruned by magnitude as a whole, as prune.global_unstructured does, "
