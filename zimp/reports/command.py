@@ -52,8 +52,8 @@ def _add_report(commands):
         "report",
         help="how far a network can be pruned before magnitude pruning breaks its topology",
         description="For each layer of a network: how far it can be pruned before magnitude pruning breaks its "
-        "topology, and what theory says. Prune a layer no further than its column safe says; where that is near 1, look "
-        "which neuron breaks off, or leave the layer alone. Exits with 2 if a file could not be read or written.",
+        "topology, and what theory says. Prune a layer no further than its column safe says; where that is near 1, "
+        "look which neuron breaks off, or leave the layer alone. Exits with 2 if a file could not be read or written.",
     )
     command.add_argument(
         "files", nargs="+", metavar="FILE",

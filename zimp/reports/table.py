@@ -420,8 +420,7 @@ def _verdict(report: Report) -> list[str]:
     totals, remarks = report.totals, []
     if totals["first_to_break"]:
         remarks.append(
-            "A layer breaks when pruning changes its H0, so that neurons in it are no longer connected. Density is the "
-            "share of the weights that remain."
+            "A layer breaks when its H0 changes: neurons are no longer connected. Density: share of weights kept."
         )
     if totals["all_tree"]:
         remarks.append(f"All tree, so that no weight can go without a change of H0: {_names(totals['all_tree'], FEW)}")
@@ -429,8 +428,8 @@ def _verdict(report: Report) -> list[str]:
         layers = f"{'all other' if totals['all_tree'] else 'all'} layers keep their H0"
         remarks.append(
             "Each pruned by magnitude to the same density, "
-            f"{_down_to(layers, totals['uniform_safe_density'], totals['first_to_break'])}{_next(report)}. Each "
-            f"pruned to its own safe density (column safe), they keep it with {totals['safe_density']:.4g} of the weights."
+            f"{_down_to(layers, totals['uniform_safe_density'], totals['first_to_break'])}{_next(report)}. Each pruned "
+            f"to its own density in column safe, they keep it with {totals['safe_density']:.4g} of the weights."
         )
         remarks.append(
             "Pruned by magnitude as a whole, as prune.global_unstructured does, "
