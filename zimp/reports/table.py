@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from ..bounds import connectivity_density, retention_bound
@@ -188,10 +188,7 @@ def report(network, *, density=0.1, groups=None, jobs=1, progress=False) -> Repo
         raise ValueError(f"{network.name} has no layer to measure ({reasons or 'it is empty'})")
 
     batches = _batches(layers)
-    # Named, or else it would be what a surrounding joblib.parallel_config says: a network goes into no other process.
-    work = Parallel(n_jobs=jobs, backend="threading", return_as="generator")(
-        delayed(_measure)(network, batch, density) for batch in batches
-    )
+    work = _spread(lambda batch: _measure(network, batch, density), batches, jobs)
     rows, found = [], []
     counts = np.zeros((2, BINS), dtype=np.int64)  # of all layers that count, and of those of bfloat16 among them
     with tqdm(total=sum(layer.size for layer in layers), unit="weight", unit_scale=True, disable=not progress) as bar:
@@ -219,6 +216,17 @@ def report(network, *, density=0.1, groups=None, jobs=1, progress=False) -> Repo
     numbers = (math.prod(tensor["shape"]) for tensor in out if tensor["dtype"] not in NO_NUMBERS)
     totals["numbers"] = totals["measured"] + sum(numbers)
     return Report(network.name, density, rows, totals, out)
+
+
+def _spread(function, items: list, jobs: int) -> Iterable:
+    """The results of all items in their order, of which ``jobs`` are worked on at a time."""
+    if jobs == 1:
+        return map(function, items)
+    from joblib import Parallel, delayed  # late: importing it takes as long as many a file
+
+    # Named, or else it would be what a surrounding joblib.parallel_config says: a network goes into no other process.
+    work = Parallel(n_jobs=jobs, backend="threading", return_as="generator")
+    return work(delayed(function)(item) for item in items)
 
 
 def _batches(layers: list[Layer]) -> list[list[Layer]]:
