@@ -52,12 +52,14 @@ def _add_report(commands):
         "report",
         help="how far a network can be pruned before magnitude pruning breaks its topology",
         description="For each layer of a network: how far it can be pruned before magnitude pruning breaks its "
-        "topology, and what theory says. Exits with 2 if a file could not be read or written.",
+        "topology, and what theory says. Exits with 0 if all that was asked for was done, and with 2 if it was not: "
+        "an option is wrong, a file could not be read or written, or a layer was left out because of NaN or infinity. "
+        "The rest is reported all the same.",
     )
     command.add_argument(
         "files", nargs="+", metavar="FILE",
-        help="of weights: safetensors, PyTorch's (code in it is never run), the .index.json of a model's shards, or a "
-        "folder with one of these",
+        help="of weights: safetensors, PyTorch's, ONNX, Keras' (code in it is never run), the .index.json of a model's "
+        "shards, or a folder with one of these",
     )  # fmt: skip
     command.add_argument("--density", type=float, default=0.1, help="of the square-root law; default: 0.1")
     command.add_argument(
@@ -238,37 +240,54 @@ def _report(arguments) -> int:
     to_terminal = "-" not in (arguments.json, arguments.csv)
     progress = sys.stderr.isatty() and not arguments.quiet
     width = arguments.width or (max(60, shutil.get_terminal_size().columns) if sys.stdout.isatty() else None)
-    reports, errors = [], {}
+    reports, errors, said = [], {}, True
     for file in arguments.files:
         try:
             found = report(
                 file, density=arguments.density, groups=arguments.groups, jobs=arguments.jobs, progress=progress
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, ImportError) as error:
             errors[file] = str(error)
-            print(f"error: {error}", file=sys.stderr)
+            _complain(str(error))
             continue
         reports.append(found)
+        for left in found.left_out:
+            if left["name"] in found.totals["not_finite"]:
+                _complain(f"{file}: {left['name']} is left out: {left['reason']}")
         if to_terminal:
             legend = arguments.legend or len(reports) == 1
             text = found.brief(width) if arguments.brief else found.table(width, legend=legend, sort=arguments.sort)
-            _say(text + "\n\n", arguments)
+            said = _say(text + "\n\n", arguments) and said
     written = [
+        said,
         _write(arguments, "json", lambda: _as_json(reports, errors)),
         _write(arguments, "csv", lambda: _as_csv(reports)),
         not reports or _write(arguments, "figure", lambda: _draw(arguments.figure, reports)),
     ]
-    return 0 if all(written) and not errors else 2
+    whole = not errors and not any(found.totals["not_finite"] for found in reports)
+    return 0 if whole and all(written) else 2
 
 
-def _say(text: str, arguments):
-    """Print. If nobody reads the output any more, the command ends once its files are written."""
+def _complain(text: str):
+    """Print an error in one line, whatever a file holds."""
+    from .headers import printable
+
+    print(f"error: {printable(text)}", file=sys.stderr)
+
+
+def _say(text: str, arguments) -> bool:
+    """Print. If nobody reads the output any more, or the disk is full, the command ends once its files are written."""
     try:
         print(text, end="", flush=True)
     except BrokenPipeError:
         if all(getattr(arguments, option) in (None, "-") for option in OUTPUTS):
             raise
         _silence()
+    except OSError as error:
+        _complain(f"the output cannot be written: {error.strerror or error}")
+        _silence()
+        return False
+    return True
 
 
 def _write(arguments, option: str, make) -> bool:
@@ -277,14 +296,13 @@ def _write(arguments, option: str, make) -> bool:
     if path is None:
         return True
     if path == "-":
-        _say(make(), arguments)
-        return True
+        return _say(make(), arguments)
     from ..lab.record import write_whole
 
     try:
         write_whole(path, make())
     except OSError as error:
-        print(f"error: --{option} {path} cannot be written: {error.strerror or error}", file=sys.stderr)
+        _complain(f"--{option} {path} cannot be written: {error.strerror or error}")
         return False
     return True
 
@@ -297,18 +315,29 @@ def _as_json(reports: list, errors: dict[str, str]) -> str:
 
 
 def _as_csv(reports: list) -> str:
-    """One line for each layer; lists, such as the shape, as words."""
-    text = io.StringIO()
-    rows = [{"source": found.source, **_flat(row)} for found in reports for row in found.rows]
+    """One line for each layer, and for each that is not finite its name and the reason; lists as words."""
+    text, rows = io.StringIO(), []
+    for found in reports:
+        rows += [{"source": found.source, **_flat(row), "left_out": ""} for row in found.rows]
+        broken = found.totals["not_finite"]
+        rows += [
+            {"source": found.source, "name": left["name"], "shape": _words(left["shape"]), "left_out": left["reason"]}
+            for left in found.left_out
+            if left["name"] in broken
+        ]
     writer = csv.DictWriter(text, list(rows[0]) if rows else ["source"], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    return text.getvalue()
+    return text.getvalue().encode("utf-8", "backslashreplace").decode()  # names of files need not be UTF-8
+
+
+def _words(shape) -> str:
+    return "x".join(map(str, shape))
 
 
 def _flat(row: dict) -> dict:
     ways = {f"{way}_{key}": (row[way] or {}).get(key) for way in WAYS for key in ("components", "cut_off")}
-    words = {"shape": "x".join(map(str, row["shape"])), "tensors": " ".join(row["tensors"])}
+    words = {"shape": _words(row["shape"]), "tensors": " ".join(row["tensors"])}
     kept = {key: value for key, value in row.items() if key not in (*WAYS, "notes")}
     return kept | words | ways | {"notes": "; ".join(row["notes"])}
 
