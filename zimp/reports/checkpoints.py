@@ -23,7 +23,8 @@ INDEX = ".index.json"
 LIBRARIES = {  # what reads formats that need more than zimp itself
     "onnx": ("an ONNX model", "onnx"), "hdf5": ("an HDF5 file", "h5py"), "keras": ("a Keras model", "h5py"),
 }  # fmt: skip
-ENDINGS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".onnx", ".keras", ".h5", ".hdf5")  # that files of weights usually have
+# That files of weights usually have.
+ENDINGS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".onnx", ".keras", ".h5", ".hdf5")
 
 
 def open_network(network):

@@ -207,7 +207,7 @@ def _described(array, kind, variable, options, reason) -> tuple[Entry, Place]:
         elif not known and (kind in KINDS or CONVOLUTION.fullmatch(kind)):
             reason = "beside the kernel of its layer, such as a bias"
         elif not known:
-            reason = f"of the class {kind}, which is not read" if kind else "of a layer whose class the file does not tell"
+            reason = f"of the class {kind}, which is not read" if kind else "of a layer that the file does not tell"
     return Entry(seen, name, reason, **known), Place(start or 0, dtype, shape, turn)
 
 

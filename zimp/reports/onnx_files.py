@@ -43,20 +43,20 @@ class OnnxFile:
 
     def __init__(self, path: Path):
         self.name, self._path, self.stamps = str(path), path, [Stamp(path)]
+        self.entries, self._found = {}, {}
         try:
             model = onnx.load(path, load_external_data=False)
-            if model.functions:
-                model = inliner.inline_local_functions(model)
-        except OSError:
-            raise
-        except Exception as error:  # whatever a wrong byte leads the library to
-            raise self._damaged(error) from None
+            self._list(inliner.inline_local_functions(model) if model.functions else model)
+        except Exception as error:  # whatever a wrong byte leads the library to, unless it is an error of ours
+            raise (error if isinstance(error, OSError) or self.name in str(error) else self._damaged(error)) from None
+
+    def _list(self, model):
+        """Fill in what the tensors are, and what uses them."""
         graphs = list(_graphs(model.graph))
         nodes = [node for graph in graphs for node in graph.node]
         tensors = {tensor.name: tensor for graph in graphs for tensor in graph.initializer}
         uses = _uses(nodes, tensors)
         takers = {name: node.op_type for node in reversed(nodes) for name in node.input}
-        self.entries, self._found = {}, {}
         for name, tensor in tensors.items():
             use = uses.get(name)
             # What the exporter has transposed has only a number left of its name.

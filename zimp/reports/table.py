@@ -126,8 +126,8 @@ def report(network, *, density=0.1, groups=None, jobs=1, progress=False) -> Repo
     """Measure the H0 of all layers of a network, and how far each can be pruned.
 
     Tensors that hold several layers are split, convolutions are seen in the ``"matrix"`` view, and what is no layer is
-    left out with a reason, as is a layer of which a weight is NaN or infinite. Embeddings are measured, but not counted in the totals, since pruning leaves them alone.
-    One tensor is read at a time, so a model may be larger than memory.
+    left out with a reason, as is a layer of which a weight is NaN or infinite. Embeddings are measured, but not counted
+    in the totals, since pruning leaves them alone. One tensor is read at a time, so a model may be larger than memory.
 
     Parameters
     ----------
