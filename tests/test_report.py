@@ -644,8 +644,8 @@ def bad_files(folder):
     model = zimp.lenet_300_100(16)
     whole = saved(folder / "whole.safetensors", model.state_dict()).read_bytes()
     zipped = saved(folder / "whole.pt", model.state_dict()).read_bytes()
-    diverged = model.state_dict() | {"fc2.weight": torch.full((100, 300), torch.nan)}
-    infinite = model.state_dict() | {"output.weight": torch.full((10, 100), -torch.inf).bfloat16()}
+    diverged = {"fc2.weight": torch.full((100, 300), torch.nan)}
+    infinite = {"output.weight": torch.full((10, 100), -torch.inf).bfloat16()}
     payload = Payload(folder / "it ran")
     contents = {
         "truncated.safetensors": (whole[:-1], "is not a complete safetensors file"),
@@ -675,8 +675,8 @@ def bad_files(folder):
     (folder / "folder.pt").mkdir()
     return {
         **{name: f"{folder / name} {message}" for name, (_, message) in contents.items()},
-        "diverged.safetensors": "diverged.safetensors: fc2.weight: weights[0, 0] is nan",
-        "infinite.pt": "infinite.pt: output.weight: weights[0, 0] is -inf",
+        "diverged.safetensors": "no layer whose weights are all finite (fc2.weight: [0, 0] is nan; did the training",
+        "infinite.pt": "infinite.pt has no layer whose weights are all finite (output.weight: [0, 0] is -inf",
         "payload.pt": "payload.pt holds ",
         "old_payload.pt": "old_payload.pt holds ",
         "module.pt": "module.pt holds torch.nn.modules.linear.Linear",

@@ -23,6 +23,9 @@ OUTPUTS = ("json", "csv", "figure")
 WAYS = ("layerwise", "globally")
 SORTED = ("crit", "safe", "glob", "iid", "law", "rieck", "balw", "total", "/2z(3)")  # as in .table, which imports torch
 FIGURES = (".png", ".svg", ".pdf")
+OURS = {  # how the files begin that this command writes
+    "--json": b'{\n "versions"', "--csv": b"source", "--figure": (b"\x89PNG", b"%PDF", b"<"),
+}  # fmt: skip
 
 
 def main():
@@ -75,11 +78,23 @@ def _add_report(commands):
     )
     command.add_argument("--width", type=int, help="of the lines; default: that of the terminal, else as long as names")
     command.add_argument("--jobs", type=int, default=1, help="layers to work on at a time; default: 1")
-    command.add_argument("--json", metavar="PATH", help="write the reports there; - is the terminal, without tables")
-    command.add_argument("--csv", metavar="PATH", help="write the rows of the tables there; - as for --json")
-    command.add_argument("--figure", metavar="PATH", help="draw the densities of all layers, as PNG, SVG or PDF")
+    for option, what in [
+        ("--json", "write the reports there; - is the terminal, without tables"),
+        ("--csv", "write the rows of the tables there; - as for --json"),
+        ("--figure", "draw the densities of all layers, as PNG, SVG or PDF"),
+    ]:
+        command.add_argument(option, metavar="PATH", action=_Once, help=what)
     command.add_argument("--quiet", action="store_true", help="no progress bar")
     command.set_defaults(run=_report, error=command.error)
+
+
+class _Once(argparse.Action):
+    """An output that may be given once: a second one would not be written."""
+
+    def __call__(self, parser, namespace, value, option=None):
+        if getattr(namespace, self.dest) is not None:
+            parser.error(f"{option} is given twice; it is one file, for the reports of all files together")
+        setattr(namespace, self.dest, value)
 
 
 def _add_sweep(commands):
@@ -154,11 +169,11 @@ def _check(arguments):
             arguments.error(f"the output goes into {file}, {inputs[file]}; send it to another file")
     outputs = {f"--{option}": getattr(arguments, option) for option in OUTPUTS}
     outputs = {option: path for option, path in outputs.items() if path not in (None, "-")}
-    for option, path in outputs.items():
-        _check_output(arguments, option, path, inputs)
     for (one, path), (other, same) in combinations(outputs.items(), 2):
         if _same(path, same) and not _same(path, os.devnull):
             arguments.error(f"{one} {path} and {other} {same} are one file; give one of them another")
+    for option, path in outputs.items():
+        _check_output(arguments, option, path, inputs)
 
 
 def _group(arguments, text: str) -> tuple[str, int]:
@@ -224,12 +239,10 @@ def _is_output(path: str) -> bool:
 
 
 def _is_foreign(path: str, option: str) -> bool:
-    """Whether a file holds what this command does not write to such a file: an index of shards, or other bytes."""
+    """Whether a file holds what this command does not write to such a file."""
     with open(path, "rb") as file:
-        start = file.read(4096)
-    if option == "--figure":
-        return bool(start) and not start.startswith((b"\x89PNG", b"%PDF", b"<"))
-    return path.endswith(INDEX) or start.startswith((b"PK\x03\x04", b"\x80")) or b"\0" in start
+        start = file.read(20)
+    return bool(start) and not start.startswith(OURS[option])
 
 
 def _report(arguments) -> int:

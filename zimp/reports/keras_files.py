@@ -28,7 +28,7 @@ from .headers import Entry, Reader, Stamp, natural
 __all__ = ["KerasFile"]
 
 ATTENTION = ("query", "key", "value", "querydense", "keydense", "valuedense", "attentionoutput", "outputdense")
-GATES = {"lstm": ("i", "f", "g", "o"), "gru": ("z", "r", "n"), "simplernn": ()}  # in Keras' order
+GATES = {"lstm": ("i", "f", "g", "o"), "gru": ("z", "r", "n"), "simplernn": ("",)}  # in Keras' order
 CONVOLUTION = re.compile(r"(separable)?conv[123]d(transpose)?")
 DEPTHWISE = ("depthwise_kernel", "pointwise_kernel")
 VARIABLES = {  # of a layer, in the order of their numbers, where they are more than a kernel and what is no weight
@@ -224,6 +224,8 @@ def _layer(kind, variable, shape, options) -> tuple[dict, tuple[int, ...], Calla
         return known, turned, lambda array: array.transpose(-2, -1, *range(size - 2)).reshape(turned)
     if size > 2 and variable in ("kernel", "pointwise_kernel") and (CONVOLUTION.fullmatch(kind) or guessed):
         groups = None if guessed or not options else options.get("groups", 1)
+        if groups is not None and (type(groups) is not int or groups < 1 or shape[-1] % groups):
+            raise ValueError(f"a convolution of shape {shape} has {groups} groups")
         known = {"kind": "transposed convolution" if kind.endswith("transpose") else "convolution", "groups": groups}
         return known, (shape[-1], shape[-2], *shape[:-2]), lambda array: array.transpose(-1, -2, *range(size - 2))
     if size == 2 and variable in ("kernel", "recurrent_kernel") and cell in GATES:

@@ -325,7 +325,8 @@ def _layers(name: str, entry: Entry, entries, inputs_first: bool) -> list[Layer]
     kind, units = "embedding" if named_embedding else entry.kind, _units(name, entries)
     found = layout(name, stored, kind=kind, groups=entry.groups, units=units, inputs_first=inputs_first)
     if entry.parts is not None:
-        found = Layout(kind, max(1, len(entry.parts)), entry.parts)
+        parts = entry.parts if entry.parts and stored[0] % len(entry.parts) == 0 else ()
+        found = Layout(kind, max(1, len(parts)), parts)
     m, n = stored[0], math.prod(stored[1:])
     if found.parts:
         m, n = (n, m) if found.transposed else (m, n)

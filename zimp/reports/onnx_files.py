@@ -22,7 +22,7 @@ from .headers import Entry, Reader, Stamp, check_file
 
 __all__ = ["OnnxFile"]
 
-GATES = {"LSTM": ("i", "o", "f", "g"), "GRU": ("z", "r", "n"), "RNN": ()}  # in ONNX's order
+GATES = {"LSTM": ("i", "o", "f", "g"), "GRU": ("z", "r", "n"), "RNN": ("",)}  # in ONNX's order
 INPUTS = {"Conv": (1,), "ConvTranspose": (1,), "Gemm": (0, 1), "MatMul": (0, 1), "Gather": (0,)}  # that may be weights
 INPUTS |= dict.fromkeys(GATES, (1, 2))
 PASSING = ("Identity", "Cast", "Transpose", "DequantizeLinear")  # through which a weight may go to its layer
@@ -81,13 +81,20 @@ class OnnxFile:
             raise self._damaged(error) from None
         if array.dtype.name == "bfloat16":
             array = array.view(BFLOAT16)
-        if use.parts is not None:
-            return array.reshape(-1, array.shape[-1])
-        return array.T if use.flipped else array
+        if use is None or use.parts is None:
+            return array.T if use and use.flipped else array
+        return array.reshape(-1, array.shape[-1])
 
     def _entry(self, tensor, use: Use | None, taker: str | None) -> Entry:
         shape, dtype = tuple(tensor.dims), _dtype(tensor)
-        if any(size < 0 for size in shape):
+        if not isinstance(tensor.name, str):
+            raise self._damaged("a name is not UTF-8")
+        if (
+            any(size < 0 for size in shape)
+            or use
+            and use.groups is not None
+            and (use.groups < 1 or shape[0] % use.groups)
+        ):
             raise self._damaged(f"{tensor.name} has the shape {shape}")
         if _is_outside(tensor):
             self._check_outside(tensor)
@@ -104,7 +111,10 @@ class OnnxFile:
         """Have a file beside the model that holds the tensor."""
         path, offset = self._place(tensor)
         if not any(stamp.path == path for stamp in self.stamps):
-            check_file(path)
+            try:
+                check_file(path)
+            except (OSError, ValueError) as error:
+                raise type(error)(f"{self.name} keeps {tensor.name} in another file: {error}") from None
             self.stamps.append(Stamp(path))
         needed = offset + math.prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
         if path.stat().st_size < needed:

@@ -9,7 +9,7 @@ import math
 import re
 import textwrap
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import NamedTuple
 
@@ -217,7 +217,9 @@ def _report(network, density, groups, jobs, progress) -> Report:
                     continue
                 if layer.kind != "embedding":
                     counts[: 1 + one.coarse] += one.counts
-                parts.append((layer, _row(layer, one, density), one._replace(counts=None)))
+                row = _row(layer, one, density)
+                values = replace(one.forest, rows=None, cols=None)  # all that is asked of it from here on
+                parts.append((layer, row, one._replace(forest=values, counts=None)))
     if not parts:
         where = "; ".join(f"{name}: {reason}" for name, reason in list(broken.items())[:3])
         raise ValueError(f"{network.name} has no layer whose weights are all finite ({where})")
