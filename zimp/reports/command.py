@@ -283,7 +283,7 @@ def _report(arguments) -> int:
 
 def _complain(text: str):
     """Print an error in one line, whatever a file holds."""
-    from .headers import printable
+    from .setting import printable
 
     print(f"error: {printable(text)}", file=sys.stderr)
 

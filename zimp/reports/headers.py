@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 
 from ..checks import BFLOAT16
 
-__all__ = ["Entry", "SafetensorsFile", "Stamp", "check_file", "printable", "unreadable"]
+__all__ = ["Entry", "SafetensorsFile", "Stamp", "check_file", "unreadable"]
 
 PREFIXES = {"BF": "bfloat", "F": "float", "I": "int", "U": "uint", "C": "complex"}  # of dtypes in safetensors files
 READ = {  # what is ever read: weights and masks
@@ -79,11 +79,6 @@ def unreadable(path: Path, error: OSError) -> OSError:
         return FileNotFoundError(f"{path} does not exist; is its name right, and the folder you are in?")
     advice = "ask its owner for permission" if isinstance(error, PermissionError) else "copy it to where it can be"
     return type(error)(f"{path} cannot be read: {error.strerror or error}; {advice}")
-
-
-def printable(text: str) -> str:
-    """One line that does nothing to a terminal: what names in a file hold besides letters is escaped."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 class Stamp:

@@ -31,8 +31,9 @@ class TorchFile:
 
     def __init__(self, path: Path, zipped: bool):
         self.name, self._path, self._zipped, self.stamps = str(path), path, zipped, [Stamp(path)]
-        # The format before torch 1.6 can only be loaded whole; and what is called safetensors, torch takes for that.
-        self._mapped = zipped and path.suffix != ".safetensors"
+        # The format before torch 1.6 can only be loaded whole, and so can a name that is not UTF-8; and what is called
+        # safetensors, torch takes for that.
+        self._mapped = zipped and path.suffix != ".safetensors" and str(path).isprintable()
         tensors, aside = self._load()
         self.entries = {name: _entry(tensor, aside.get(name)) for name, tensor in tensors.items()}
         self._tensors = None if self._mapped else tensors

@@ -21,7 +21,6 @@ from ..bounds import connectivity_density, retention_bound
 from ..checks import NotFinite, check_choice, number, whole
 from ..topology import SpanningForest, forest_and_safe_density, neural_persistence
 from .checkpoints import open_network
-from .headers import printable
 from .layouts import Layer, find_layers
 from .ranking import BINS, Ranking, profile
 
@@ -115,11 +114,11 @@ class Report:
         columns = [f"{heading:8}{what.format(**values)}" for heading, what in COLUMNS.values()]
         for indent, texts in ((8, columns if legend else []), (2, _verdict(self) + _remarks(self))):
             lines += [""] * bool(texts) + _wrapped(texts, indent, width)
-        return "\n".join(map(printable, [self.source, "", *lines]))
+        return "\n".join([self.source, "", *lines])
 
     def brief(self, width=None) -> str:
         """The verdict alone, in a few sentences."""
-        return "\n".join(map(printable, [self.source, *_wrapped(_verdict(self), 2, width)]))
+        return "\n".join([self.source, *_wrapped(_verdict(self), 2, width)])
 
 
 def report(network, *, density=0.1, groups=None, jobs=1, progress=False) -> Report:
