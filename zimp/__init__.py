@@ -60,7 +60,9 @@ MODULES = {
     "reports.checkpoints": (),
     "reports.layouts": (),
     "reports.ranking": (),
+    "reports.setting": (),
     "reports.table": ("report", "Report"),
+    "reports.drawing": (),
     "reports.command": (),
 }  # fmt: skip
 _HOME = {name: module for module, names in MODULES.items() for name in names}

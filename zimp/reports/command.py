@@ -64,7 +64,9 @@ def _add_report(commands):
         help="of weights: safetensors, PyTorch's, ONNX, Keras' (code in it is never run), the .index.json of a model's "
         "shards, or a folder with one of these",
     )  # fmt: skip
-    command.add_argument("--density", type=float, default=0.1, help="of the square-root law; default: 0.1")
+    command.add_argument(
+        "--density", type=float, default=0.1, help="to which layers are pruned, to count what breaks; default: 0.1"
+    )
     command.add_argument(
         "--groups", action="append", default=[], metavar="PATTERN=N",
         help="the groups of convolutions whose names fit, such as '*.dw.weight=32'; may be given several times",
@@ -357,19 +359,11 @@ def _flat(row: dict) -> dict:
 
 def _draw(path: str, reports: list) -> bytes:
     import matplotlib
-    import numpy as np
 
     matplotlib.use("agg")  # needs no display
-    from ..plots import figure, limits
-    from .table import full_name
+    from .drawing import draw
 
-    tallest = max(len(found.rows) for found in reports)
-    fig, axes = figure(len(reports), 7.0 * len(reports), 1.5 + 0.17 * min(tallest, 200))
-    for ax, found in zip(np.atleast_1d(axes), reports):
-        rows = found.rows
-        columns = ([row[key] for row in rows] for key in ("safe_density", "iid_density"))
-        limits([full_name(row) for row in rows], *columns, [row["tree"] / row["weights"] for row in rows], ax=ax)
-        ax.set_title(found.source, fontsize=9, pad=24, parse_math=False)
     drawn = io.BytesIO()
-    fig.savefig(drawn, format=Path(path).suffix[1:].lower())
+    fig = draw(reports)
+    fig.savefig(drawn, format=Path(path).suffix[1:].lower(), dpi=fig.dpi)
     return drawn.getvalue()
