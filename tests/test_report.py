@@ -507,7 +507,8 @@ def test_p8_a_layer_that_is_quantised_in_memory_is_left_out_with_its_reason(name
     assert [row["name"] for row in report.rows] == ["conv.weight"]
     found = [tensor for tensor in report.left_out if tensor["name"].startswith(f"q.{place}")]
     assert [tuple(tensor["shape"]) for tensor in found if len(tensor["shape"]) > 1] == shapes
-    assert all("quantised" in tensor["reason"] for tensor in found) and f"q.{place}" in report.table()
+    shown = f"q.{place}".replace("values.0.param", "values.*.param")  # several that differ in numbers are one
+    assert all("quantised" in tensor["reason"] for tensor in found) and shown in report.table()
     with pytest.raises(ValueError, match="no layer to measure .*quantised"):
         zimp.report(model["q"])
 
@@ -677,7 +678,7 @@ def bad_files(folder):
     (folder / "folder.pt").mkdir()
     return {
         **{name: f"{folder / name} {message}" for name, (_, message) in contents.items()},
-        "diverged.safetensors": "no layer whose weights are all finite (fc2.weight: [0, 0] is nan; did the training",
+        "diverged.safetensors": "no layer whose weights are all finite (fc2.weight: [0, 0] is nan)",
         "infinite.pt": "infinite.pt has no layer whose weights are all finite (output.weight: [0, 0] is -inf",
         "payload.pt": "payload.pt holds ",
         "old_payload.pt": "old_payload.pt holds ",
@@ -1347,7 +1348,7 @@ def test_a_layer_that_is_not_finite_is_left_out_with_the_index_and_the_rest_is_r
     reasons = {left["name"].partition("[")[0]: left["reason"] for left in report.left_out}
     for name, place in places.items():
         value = float(model.state_dict()[name][tuple(place)])
-        assert reasons[name] == f"{place} is {value}; did the training diverge?"
+        assert reasons[name] == f"{place} is {value}"
     named = {"attn.in_proj_weight[k]" if "in_proj" in name else name for name in places}
     assert named <= {*report.totals["not_finite"]}
     good = {name: tensor for name, tensor in model.state_dict().items() if name not in places}
@@ -1360,7 +1361,7 @@ def test_a_layer_that_is_not_finite_is_left_out_with_the_index_and_the_rest_is_r
     lost = sum(math.prod(left["shape"]) for left in report.left_out)
     assert report.totals["numbers"] == report.totals["measured"] + lost
     for text in (report.table(), report.brief()):
-        assert "Without layers whose weights are not all finite numbers: " in text and "fc.weight" in text
+        assert "Without layers that hold NaN or infinity (did the training diverge?): " in text and "fc.weight" in text
 
 
 def test_the_totals_are_those_of_the_layers_that_are_finite():

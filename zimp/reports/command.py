@@ -268,7 +268,7 @@ def _report(arguments) -> int:
         reports.append(found)
         for left in found.left_out:
             if left["name"] in found.totals["not_finite"]:
-                _complain(f"{file}: {left['name']} is left out: {left['reason']}")
+                _complain(f"{file}: {left['name']} is left out: {left['reason']}; did the training diverge?")
         if to_terminal:
             legend = arguments.legend or len(reports) == 1
             text = found.brief(width) if arguments.brief else found.table(width, legend=legend, sort=arguments.sort)

@@ -285,7 +285,7 @@ def _measure(network, layers: list[Layer], density: float) -> list[Measured | st
                 graph = layer.graph(read)
                 forest, safe = forest_and_safe_density(graph)
             except NotFinite as error:
-                measured.append(f"{layer.place(error.where)} is {error.value}; did the training diverge?")
+                measured.append(f"{layer.place(error.where)} is {error.value}")
                 continue
             except ValueError as error:
                 raise ValueError(f"{network.name}: {layer.name}: {error}") from None
@@ -448,7 +448,8 @@ def _verdict(report: Report) -> list[str]:
     """What the report says about the network as a whole."""
     totals, remarks = report.totals, []
     if totals["not_finite"]:
-        remarks.append(f"Without layers whose weights are not all finite numbers: {_names(totals['not_finite'])}")
+        names = _names(totals["not_finite"], FEW)
+        remarks.append(f"Without layers that hold NaN or infinity (did the training diverge?): {names}")
     if totals["first_to_break"]:
         remarks.append("A layer breaks when pruning changes its H0, so that neurons in it are no longer connected.")
     if totals["all_tree"]:
