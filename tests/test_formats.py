@@ -361,6 +361,12 @@ def test_gates_of_a_recurrent_layer_of_onnx_are_layers(kind, both, tmp_path):
         assert parts(zimp.report(path), name) == parts(zimp.report(layer), name)
 
 
+def test_the_rows_of_an_onnx_model_are_in_the_order_of_its_layers(tmp_path):
+    nodes = [("MatMul", ["x", "b"], ["y"], {}), ("MatMul", ["y", "c"], ["z"], {}), ("MatMul", ["z", "a"], ["o"], {})]
+    path = onnx_file(tmp_path / "net.onnx", nodes, {name: random(4, 4) for name in ("a", "unused", "b", "c")})
+    assert [row["name"] for row in zimp.report(path).rows] == ["b", "c", "a"]
+
+
 def test_what_is_no_layer_of_onnx_is_left_out_with_what_it_is(tmp_path):
     nodes = [
         ("MatMul", ["x", "w"], ["a"], {}), ("Add", ["a", "table"], ["b"], {}), ("MatMul", ["b", "stack"], ["c"], {}),

@@ -118,7 +118,7 @@ def test_a_network_and_its_file_in_either_format_give_the_same_rows(name, tmp_pa
     for file in ("model.safetensors", "model.pt"):
         other = zimp.report(saved(tmp_path / file, model.state_dict()))
         for row in other.rows:
-            row["notes"] = [note for note in row["notes"] if "depthwise" not in note]  # only a network knows
+            row["notes"] = [note for note in row["notes"] if "depthwise" not in note and "embedding" not in note]
         assert sorted(other.rows, key=full_name) == sorted(whole.rows, key=full_name)
         assert sorted(other.left_out, key=str) == sorted(whole.left_out, key=str)
         assert other.totals == whole.totals
@@ -389,6 +389,18 @@ def test_embeddings_are_listed_and_not_counted(name, tmp_path):
     assert {row["name"]: row["kind"] for row in report.rows} == {f"{name}.weight": "embedding", "head.weight": "dense"}
     assert report.totals["layers"] == 1 and report.totals["weights"] == 12
     assert "Embeddings are not counted" in report.table()
+
+
+def test_what_has_a_bias_is_no_embedding_whatever_its_name_and_a_name_alone_is_said_to_be_a_guess():
+    report = zimp.report(
+        {"embed.weight": torch.rand(9, 4), "embed.bias": torch.rand(9), "emb.weight": torch.rand(5, 4)}
+    )
+    assert [(row["name"], row["kind"]) for row in report.rows] == [
+        ("embed.weight", "dense"),
+        ("emb.weight", "embedding"),
+    ]
+    assert report.rows[1]["notes"] == ["taken as an embedding because of its name; in memory a network tells"]
+    assert zimp.report(nn.ModuleDict({"emb": nn.Embedding(5, 4)})).rows[0]["notes"] == []
 
 
 @pytest.mark.parametrize("name", ["embed_out", "class_embed", "patch_embed.proj", "time_embedding.linear_1"])

@@ -42,6 +42,7 @@ REPARAMETRISED = re.compile(r"(^|\.)parametrizations\.|(^|\.)weight_(g|v|orig)$"
 EXPERTS = re.compile("expert|moe")
 DIRECTION = re.compile(r"(\.?)(weight_v|parametrizations\.weight\.original1)$")  # of weight norm
 DEPTHWISE = "taken as depthwise, because the layer before has as many outputs; groups= or --groups says otherwise"
+NAMED = "taken as an embedding because of its name; in memory a network tells"
 LONG = 4096  # numbers from which a vector that is called a weight is mentioned
 INPUTS_FIRST = {"c_attn": 3, "c_fc": 2}  # of GPT-2: at least how many times as many outputs as inputs these layers have
 
@@ -322,6 +323,7 @@ def _layers(name: str, entry: Entry, entries, inputs_first: bool) -> list[Layer]
     """A row for each layer that ``zimp.blocks.layout`` finds in the tensor."""
     stored, attribute = entry.shape, name.rpartition(".")[2]
     named_embedding = entry.kind is None and attribute == "weight" and EMBEDDING.fullmatch(_owner(name))
+    named_embedding = named_embedding and name.removesuffix("weight") + "bias" not in entries  # which only a layer has
     kind, units = "embedding" if named_embedding else entry.kind, _units(name, entries)
     found = layout(name, stored, kind=kind, groups=entry.groups, units=units, inputs_first=inputs_first)
     if entry.parts is not None:
@@ -335,7 +337,8 @@ def _layers(name: str, entry: Entry, entries, inputs_first: bool) -> list[Layer]
         return [replace(whole, part=part, first=k * m) for k, part in enumerate(found.parts)]
     transposed = found.transposed or found.kind == "transposed convolution"  # stored with its inputs first, both
     shape = (found.groups * n, m) if transposed else (m, found.groups * n)
-    return [Layer(name, found.kind, shape, stored, transposed=transposed, groups=found.groups, note=found.note)]
+    note = NAMED if named_embedding else found.note
+    return [Layer(name, found.kind, shape, stored, transposed=transposed, groups=found.groups, note=note)]
 
 
 def _units(name: str, entries) -> int | None:

@@ -1,7 +1,8 @@
 """ONNX models: a graph that says how each tensor is used, so that no layer is guessed from names.
 
-A tensor is shown as torch stores it, a dense layer with its outputs first. Nothing is run. Besides the model only those
-files are read that it names as the places of its large tensors, and only in its own folder.
+A tensor is shown as torch stores it, a dense layer with its outputs first, and with the numbers of the model: exporters
+multiply a batch norm into the convolution before it, whose weights are then no longer those of the network. Nothing is
+run. Besides the model only those files are read that it names as the places of its large tensors, in its own folder.
 """
 
 from __future__ import annotations
@@ -56,12 +57,13 @@ class OnnxFile:
         nodes = [node for graph in graphs for node in graph.node]
         tensors = {tensor.name: tensor for graph in graphs for tensor in graph.initializer}
         uses = _uses(nodes, tensors)
-        takers = {name: node.op_type for node in reversed(nodes) for name in node.input}
-        for name, tensor in tensors.items():
-            use = uses.get(name)
+        takers = {name: (k, node.op_type) for k, node in reversed([*enumerate(nodes)]) for name in node.input}
+        last = len(nodes), None
+        for name in sorted(tensors, key=lambda name: takers.get(name, last)[0]):
+            tensor, use = tensors[name], uses.get(name)
             # What the exporter has transposed has only a number left of its name.
             shown = f"{name} ({use.node})" if use and name.startswith("onnx::") else name
-            self.entries[shown] = self._entry(tensor, use, takers.get(name))
+            self.entries[shown] = self._entry(tensor, use, takers.get(name, last)[1])
             self._found[shown] = tensor, use
         for graph in graphs:
             for tensor in graph.sparse_initializer:

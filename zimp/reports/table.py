@@ -136,9 +136,10 @@ def report(network, *, density=0.1, groups=None, jobs=1, progress=False) -> Repo
     ----------
     network : torch.nn.Module, path, or dict of str to torch.Tensor
         A network, its state dict, or a file of one, which is read by what is in it and not by its name: safetensors, a
-        PyTorch checkpoint, or the ``.index.json`` of a model's shards; or the folder of such a file. No code of a file
-        is run: objects that lie beside the weights are left out by their class. A file does not tell which convolutions
-        are transposed.
+        PyTorch checkpoint, an ONNX model, a Keras model, or the ``.index.json`` of a model's shards; or the folder of
+        such a file. No code of a file is run: objects that lie beside the weights are left out by their class. A file
+        of safetensors or PyTorch's does not tell which convolutions are transposed. ONNX needs the library ``onnx``,
+        Keras ``h5py``; both are shown as torch stores layers, with the outputs first.
     density : float
         At which the square-root law is taken, see :func:`zimp.retention_bound`, and to which layers and network are
         pruned to count what breaks; above 0, at most 1.
