@@ -636,3 +636,39 @@ def test_an_index_of_shards_that_is_too_long_to_be_one_is_not_read(tmp_path):
         file.truncate(1 << 40)  # holds nothing on the disk
     with pytest.raises(ValueError, match="JSON of 1,099,511,627,776 bytes, and too long for an index"):
         zimp.report(tmp_path / "model.index.json")
+
+
+FUZZ = pathlib.Path(__file__).parent / "fuzz"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="waits for pipes")
+def test_a_few_of_the_mutated_files_harm_nobody():
+    ended = subprocess.run([sys.executable, FUZZ / "mutate.py", "100", "hdf5"], capture_output=True, text=True)
+    assert ended.returncode == 0
+    assert ended.stdout == "hdf5: 100 inputs, nothing wrong\n"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="waits for pipes")
+def test_readers_that_run_code_fail_hang_and_die_are_found(tmp_path):
+    harms = "[lambda: os.mkdir('made'), lambda: {}['key'], lambda: time.sleep(99), os.abort, lambda: None]"
+    (tmp_path / "loaders.py").write_text(
+        f"import os, time\nharms = iter({harms})\n"
+        "def place_bytes(target, data, folder): return folder\n"
+        "def read(path): harms.__next__()()\n"
+        "TARGETS = {'bad': ('', bytes, read, [b'seed'])}\n"
+    )
+    code = (FUZZ / "mutate.py").read_text().replace("LIMIT = 30", "LIMIT = 2")
+    # A process that goes on behind an input that ended one has read none of those before.
+    code = code.replace(
+        "        for number in range(first, last):",
+        "        [*zip(range(first), harms)]\n        for number in range(first, last):",
+    )
+    code = code.replace("from loaders import TARGETS, place_bytes", "from loaders import TARGETS, harms, place_bytes")
+    (tmp_path / "mutate.py").write_text(code)
+    ended = subprocess.run([sys.executable, "mutate.py", "5", "bad"], capture_output=True, text=True, cwd=tmp_path)
+    assert ended.returncode == 1 and not (tmp_path / "made").exists()
+    said = [line.partition(" ")[2].partition(" (")[0] for line in ended.stdout.splitlines()]
+    found = ["0: ran os.mkdir", "1: raised KeyError: 'key'", "2: hangs", "3: died of 6"]
+    assert all(line.startswith(start) for line, start in zip(said, found)) and said[4].startswith("5 inputs, {'ran': 1")
