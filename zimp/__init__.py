@@ -57,6 +57,8 @@ MODULES = {
     "reports.formats": (),
     "reports.headers": (),
     "reports.pickles": (),
+    "reports.onnx_files": (),
+    "reports.keras_files": (),
     "reports.checkpoints": (),
     "reports.layouts": (),
     "reports.ranking": (),

@@ -9,7 +9,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..bounds import connectivity_density, retention_bound
-from ..checks import check_choice, number, whole
+from ..checks import NotFinite, check_choice, number, whole
 from ..topology import SpanningForest, forest_and_safe_density, neural_persistence
 from .checkpoints import open_network
 from .layouts import Layer, find_layers
@@ -80,10 +80,11 @@ class Report:
         pruned to the same density, and ``first_to_break``, the layer that sets it; ``global_density`` and
         ``first_to_break_globally``, if the network is pruned as a whole; all these without ``all_tree``, the layers
         none of whose weights can go; ``retention``; ``rieck``, the mean over layers; ``largest``, the largest
-        ``|w|``; ``guessed``, the layers whose groups are a guess; of all rows and tensors ``measured``, how many of the
+        ``|w|``; ``guessed``, the layers whose groups are a guess; ``not_finite``, the layers that are left out because
+        a weight of theirs is NaN or infinite; of all rows and tensors ``measured``, how many of the
         ``numbers`` stand in a row.
     left_out : list of dict
-        The other tensors: ``name``, ``shape``, ``dtype``, ``reason``.
+        The other tensors, and the layers that are not finite: ``name``, ``shape``, ``dtype``, ``reason``.
     """
 
     source: str
@@ -129,16 +130,17 @@ def report(network, *, density=0.1, groups=None, jobs=1, progress=False) -> Repo
     """Measure the H0 of all layers of a network, and how far each can be pruned.
 
     Tensors that hold several layers are split, convolutions are seen in the ``"matrix"`` view, and what is no layer is
-    left out with a reason. Embeddings are measured, but not counted in the totals, since pruning leaves them alone.
-    One tensor is read at a time, so a model may be larger than memory.
+    left out with a reason, as is a layer of which a weight is NaN or infinite. Embeddings are measured, but not counted
+    in the totals, since pruning leaves them alone. One tensor is read at a time, so a model may be larger than memory.
 
     Parameters
     ----------
     network : torch.nn.Module, path, or dict of str to torch.Tensor
         A network, its state dict, or a file of one, which is read by what is in it and not by its name: safetensors, a
-        PyTorch checkpoint, or the ``.index.json`` of a model's shards; or the folder of such a file. No code of a file
-        is run: objects that lie beside the weights are left out by their class. A file does not tell which convolutions
-        are transposed.
+        PyTorch checkpoint, an ONNX model, a Keras model, or the ``.index.json`` of a model's shards; or the folder of
+        such a file. No code of a file is run: objects that lie beside the weights are left out by their class. A file
+        of safetensors or PyTorch's does not tell which convolutions are transposed. ONNX needs the library ``onnx``,
+        Keras ``h5py``; both are shown as torch stores layers, with the outputs first.
     density : float
         At which the square-root law is taken, see :func:`zimp.retention_bound`, and to which layers and network are
         pruned to count what breaks; above 0, at most 1.
@@ -158,9 +160,11 @@ def report(network, *, density=0.1, groups=None, jobs=1, progress=False) -> Repo
     ------
     FileNotFoundError
     ValueError
-        For a file that is truncated, of another format, or a pickle that could run code; for a network without a
-        layer, and one with weights that are not finite; for a density that is no share, groups that fit no layer, and
-        no threads.
+        For a file that is truncated, of another format, or a pickle that could run code, or that changes while it is
+        read; for a network without a layer, or without one whose weights are all finite; for a density that is no
+        share, groups that fit no layer, and no threads.
+    ImportError
+        For a file that needs a library which is not installed.
 
     References
     ----------
@@ -182,6 +186,14 @@ def report(network, *, density=0.1, groups=None, jobs=1, progress=False) -> Repo
     if not 0 < density <= 1:
         raise ValueError(f"density={density} must be above 0 and at most 1: a share of weights, such as 0.1")
     network = open_network(network)
+    try:
+        return _report(network, density, groups, jobs, progress)
+    finally:
+        for stamp in network.stamps:
+            stamp.check()
+
+
+def _report(network, density, groups, jobs, progress) -> Report:
     layers, left_out = find_layers(network.entries, groups)
     if not layers:
         reasons = "; ".join(f"{count} {reason}" for reason, count in Counter(left_out.values()).most_common())
@@ -189,33 +201,48 @@ def report(network, *, density=0.1, groups=None, jobs=1, progress=False) -> Repo
 
     batches = _batches(layers)
     work = _spread(lambda batch: _measure(network, batch, density), batches, jobs)
-    rows, found = [], []
+    parts, broken = [], {}
+    out = [
+        _left_out(name, entry.shape, entry.dtype, left_out[name])
+        for name, entry in network.entries.items()
+        if name in left_out
+    ]
     counts = np.zeros((2, BINS), dtype=np.int64)  # of all layers that count, and of those of bfloat16 among them
     with tqdm(total=sum(layer.size for layer in layers), unit="weight", unit_scale=True, disable=not progress) as bar:
         for batch, measured in zip(batches, work):
             for layer, one in zip(batch, measured):
-                rows.append(_row(layer, one, density))
+                bar.update(layer.size)
+                if isinstance(one, str):
+                    broken[layer.name] = one
+                    shape = layer.shape if layer.part else layer.stored
+                    out.append(_left_out(layer.name, shape, network.entries[layer.tensor].dtype, one))
+                    continue
                 if layer.kind != "embedding":
                     counts[: 1 + one.coarse] += one.counts
-                found.append(one._replace(counts=None))
-                bar.update(layer.size)
+                row = _row(layer, one, density)
+                values = replace(one.forest, rows=None, cols=None)  # all that is asked of it from here on
+                parts.append((layer, row, one._replace(forest=values, counts=None)))
+    if not parts:
+        where = "; ".join(f"{name}: {reason}" for name, reason in list(broken.items())[:3])
+        raise ValueError(f"{network.name} has no layer whose weights are all finite ({where})")
 
-    counted = [k for k, row in enumerate(rows) if row["kind"] != "embedding"]
-    largest = max((found[k].forest.scale for k in counted), default=0.0)
-    for k in counted:
-        rows[k]["rieck"] = neural_persistence(found[k].forest, scale=largest or None)
-    _rank_all(network, [(layers[k], rows[k], found[k]) for k in counted], counts, density)
-    out = [
-        {"name": name, "shape": list(entry.shape), "dtype": entry.dtype, "reason": left_out[name]}
-        for name, entry in network.entries.items()
-        if name in left_out
-    ]
-    totals = _totals([rows[k] for k in counted], largest)
-    totals["guessed"] = [layer.name for layer in layers if layer.guessed]
+    rows = [row for _, row, _ in parts]
+    counted = [part for part in parts if part[0].kind != "embedding"]
+    largest = max((one.forest.scale for _, _, one in counted), default=0.0)
+    for _, row, one in counted:
+        row["rieck"] = neural_persistence(one.forest, scale=largest or None)
+    _rank_all(network, counted, counts, density)
+    totals = _totals([row for _, row, _ in counted], largest)
+    totals["guessed"] = [layer.name for layer, _, _ in parts if layer.guessed]
+    totals["not_finite"] = list(broken)
     totals["measured"] = sum(row["weights"] for row in rows)
     numbers = (math.prod(tensor["shape"]) for tensor in out if tensor["dtype"] not in NO_NUMBERS)
     totals["numbers"] = totals["measured"] + sum(numbers)
     return Report(network.name, density, rows, totals, out)
+
+
+def _left_out(name, shape, dtype, reason) -> dict:
+    return {"name": name, "shape": list(shape), "dtype": dtype, "reason": reason}
 
 
 def _spread(function, items: list, jobs: int) -> Iterable:
@@ -259,13 +286,17 @@ class Measured(NamedTuple):
     strongest: np.ndarray
 
 
-def _measure(network, layers: list[Layer], density: float) -> list[Measured]:
+def _measure(network, layers: list[Layer], density: float) -> list[Measured | str]:
+    """What was measured of each layer; of one with a weight that is not finite, where that is."""
     measured = []
     with network.reading() as read:
         for layer in layers:
             try:
                 graph = layer.graph(read)
                 forest, safe = forest_and_safe_density(graph)
+            except NotFinite as error:
+                measured.append(f"{layer.place(error.where)} is {error.value}")
+                continue
             except ValueError as error:
                 raise ValueError(f"{network.name}: {layer.name}: {error}") from None
             kept = layer.size if graph.mask is None else int(graph.mask.sum())
@@ -426,6 +457,9 @@ def _or_least(value: float | None) -> float:
 def _verdict(report: Report) -> list[str]:
     """What the report says about the network as a whole."""
     totals, remarks = report.totals, []
+    if totals["not_finite"]:
+        names = _names(totals["not_finite"], FEW)
+        remarks.append(f"Without layers that hold NaN or infinity (did the training diverge?): {names}")
     if totals["first_to_break"]:
         remarks.append(
             "A layer breaks when its H0 changes: neurons are no longer connected. Density: share of weights kept."
