@@ -726,6 +726,12 @@ def test_a_broken_file_or_one_of_another_kind_is_refused_with_a_sentence(tmp_pat
             zimp.report(path)
 
 
+def test_a_level_of_a_run_whose_early_weights_are_no_layers_is_left_to_the_report():
+    header = {"__metadata__": {"zimp": "{}"}, "0/weights/fc.weight": entry()}
+    answer = ask("return broken(play.readHeader(new Blob([given])));", np.frombuffer(with_header(header), np.uint8))
+    assert answer == "the file is a level of a run of zimp; python -m zimp report reads it, with its masks"
+
+
 def test_files_of_torch_get_a_sentence_that_says_what_to_do(tmp_path):
     for zipped in (True, False):
         path = tmp_path / f"{zipped}.pt"

@@ -57,10 +57,14 @@ MODULES = {
     "reports.formats": (),
     "reports.headers": (),
     "reports.pickles": (),
+    "reports.onnx_files": (),
+    "reports.keras_files": (),
     "reports.checkpoints": (),
     "reports.layouts": (),
     "reports.ranking": (),
+    "reports.setting": (),
     "reports.table": ("report", "Report"),
+    "reports.drawing": (),
     "reports.command": (),
 }  # fmt: skip
 _HOME = {name: module for module, names in MODULES.items() for name in names}

@@ -107,14 +107,21 @@ def as_mask(mask, shape: tuple[int, ...]) -> np.ndarray | None:
     return mask
 
 
+class NotFinite(ValueError):
+    """A number is NaN or infinite: ``value``, at the index ``where``."""
+
+    def __init__(self, message, where=None, value=None):
+        super().__init__(message)
+        self.where, self.value = where, value
+
+
 def check_finite(weights: np.ndarray, name="weights", what=None, advice="Did the training diverge?") -> np.ndarray:
     """Return the weights; raise if one is NaN or infinite. Other numbers are told by ``what`` they are, and advice."""
     if not np.isfinite(weights).all():
         where = np.argwhere(~np.isfinite(weights))[0]
-        raise ValueError(
-            f"{name}[{', '.join(map(str, where))}] is {weights[tuple(where)]}; "
-            f"all {what or name} must be finite. {advice}"
-        )
+        value = weights[tuple(where)]
+        message = f"{name}[{', '.join(map(str, where))}] is {value}; all {what or name} must be finite. {advice}"
+        raise NotFinite(message, where, value)
     return weights
 
 

@@ -483,7 +483,7 @@ def limits(names, safe, independent, tree, *, ax):
     Parameters
     ----------
     names : sequence of str
-        Of the layers.
+        Of the layers. All are shown: about six fit into an inch of height.
     safe : array of shape ``(layers,)``
         Density down to which magnitude pruning is safe, see :func:`zimp.safe_density`.
     independent : array of shape ``(layers,)``
@@ -504,11 +504,9 @@ def limits(names, safe, independent, tree, *, ax):
         (tree, "bound", "o", "spanning tree"),
     ):
         ax.plot(density, ys, color=COLORS[color], marker=marker, markersize=5, linestyle="", label=label)
-    step = -(-len(names) // 40)  # so many names can be read
     _logarithmic(ax)
     ax.set(xlabel="density at which H0 is still preserved", ylim=(len(names) - 0.5, -0.5))
-    shown = [name if len(name) <= 36 else f"..{name[-34:]}" for name in names[::step]]
-    ax.set_yticks(ys[::step], shown, parse_math=False)  # a name may hold a dollar
+    ax.set_yticks(ys, names, parse_math=False)  # a name may hold a dollar
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False)
     return ax
 

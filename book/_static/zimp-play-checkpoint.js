@@ -20,6 +20,9 @@ zimpPlay.parts.checkpoint = function (play) {
     }
     if (length > LONGEST) throw damaged(`the header has ${length} bytes, and at most ${LONGEST} are allowed`);
     const entries = parse(await bytesOf(file, 8, 8 + length));
+    if (entries.__metadata__?.zimp) {
+      throw new Error("the file is a level of a run of zimp; python -m zimp report reads it, with its masks");
+    }
     delete entries.__metadata__;
     const tensors = Object.entries(entries).map(([name, entry]) => described(name, entry, 8 + length));
     checkPlaces(tensors, 8 + length, file.size);

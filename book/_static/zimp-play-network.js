@@ -108,7 +108,8 @@ zimpPlay.parts.network(zimpPlay);
       const mask = maskOf(tensor);
       const name = mask ? tensor.name.slice(0, -5) : tensor.name;
       if (!isLayer(tensor, name, mask)) return [];
-      const embedding = attribute(name) === "weight" && matches("embedding", owner(name));
+      const embedding = attribute(name) === "weight" && matches("embedding", owner(name)) &&
+        !named.has(`${name.slice(0, -6)}bias`);
       const dense = flat(tensor) && !embedding;
       const transposed = dense && inputsFirst && rules.gpt2.includes(owner(name)) && !/^weight_/.test(attribute(name));
       // A file does not tell groups. With one input channel, after a layer with as many outputs, it is depthwise.
@@ -182,7 +183,9 @@ zimpPlay.parts.network(zimpPlay);
         opened = { file, layers, measured: new Map() };
         const others = tensors.length - new Set(layers.flatMap(({ tensor, mask }) => [tensor, mask || tensor])).size;
         const left = others ? ` Left out: ${count(others, "tensor")}, such as biases, norms and embeddings.` : "";
-        told.textContent = `${file.name}: ${count(layers.length, "layer")}.${left}`;
+        const norm = tensors.some(({ name }) => /weight(_v|\.original1)$/.test(name));
+        const more = norm ? " Weight norm is not read here; python -m zimp report reads it." : "";
+        told.textContent = `${file.name}: ${count(layers.length, "layer")}.${left}${more}`;
         const tight = [...layers].sort((a, b) => a.ratio - b.ratio);
         const alone = tight.filter(({ groups }) => groups === 1); // nothing can be pruned of a depthwise one
         const options = alone.map(({ name, shape }) => html("option", { value: name }, `${name}: ${by(shape)}`));

@@ -30,8 +30,12 @@ else:
     imports = nullcontext()
 
 with imports:
+    import h5py
+    import numpy as np
+    import onnx
     import safetensors.torch
     import torch
+    from onnx import helper, numpy_helper
 
     import zimp
     from zimp.lab.experiments import Results
@@ -91,6 +95,52 @@ def pickled(content) -> bytes:
     return file.read(next(name for name in file.namelist() if name.endswith("data.pkl")))
 
 
+def onnx_bytes() -> bytes:
+    """A model with a layer of each kind, one behind a transposition, and one outside."""
+    arrays = {
+        "conv": np.ones((4, 1, 3, 3), np.float32), "fc": np.ones((2, 3), np.float32), "lstm": np.ones((1, 8, 3)),
+        "table": np.ones((5, 2), np.float16),
+    }  # fmt: skip
+    tensors = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    outside = helper.make_tensor("outside", onnx.TensorProto.FLOAT, [2, 2], bytes(16), raw=True)
+    onnx.external_data_helper.set_external_data(outside, "net.data")
+    outside.ClearField("raw_data")
+    nodes = [
+        helper.make_node("Conv", ["x", "conv"], ["a"], group=4), helper.make_node("Transpose", ["fc"], ["t"]),
+        helper.make_node("MatMul", ["a", "t"], ["b"]), helper.make_node("LSTM", ["b", "lstm", "lstm"], ["c"]),
+        helper.make_node("Gather", ["table", "x"], ["d"]), helper.make_node("Gemm", ["d", "outside"], ["e"], transB=1),
+    ]  # fmt: skip
+    graph = helper.make_graph(nodes, "net", [], [], tensors + [outside])
+    return helper.make_model(graph).SerializeToString()
+
+
+def hdf5_bytes(old: bool) -> bytes:
+    """Weights as Keras 2 names them (``old``) or Keras 3."""
+    file = io.BytesIO()
+    with h5py.File(file, "w") as content:
+        if old:
+            content.attrs["layer_names"] = [b"dense", b"conv2d"]
+        for name, shape in (("dense", (3, 2)), ("conv2d", (3, 3, 1, 4)), ("lstm_cell", (2, 8))):
+            place = f"{name}/{name}" if old else f"layers/{name}/vars"
+            content[f"{place}/{'kernel:0' if old else 0}"] = np.ones(shape, np.float32)
+            content[f"{place}/{'bias:0' if old else 1}"] = np.ones(shape[-1], np.float32)
+    return file.getvalue()
+
+
+def keras_bytes(config: bytes) -> bytes:
+    """A ``.keras`` file of this configuration."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("config.json", config)
+        archive.writestr("model.weights.h5", HDF5)
+    return file.getvalue()
+
+
+HDF5 = hdf5_bytes(old=False)
+CONFIG = json.dumps({"class_name": "Sequential", "config": {"layers": [
+    {"class_name": "Conv2D", "config": {"name": "conv2d", "groups": 1}},
+    {"class_name": "Dense", "config": {"name": "dense"}},
+]}}).encode()  # fmt: skip
 NESTED = {"epoch": 3, "model": WEIGHTS, "optimizer": {"state": {0: {"exp_avg": torch.ones(2, 3)}}}}
 RECORD = zimp.Record({"levels": 1}, {"zimp": "0"}, [{"seed": 0, "level": 0, "layers": {"fc": {"kept": 6}}}])
 SAFETENSORS = safetensors.torch.save(WEIGHTS)
@@ -105,6 +155,10 @@ TARGETS = {  # the file's name, what its bytes are made of, how it is read, and 
         "net.safetensors.index.json", bytes, read_weights,
         [json.dumps({"weight_map": dict.fromkeys(WEIGHTS, "net.safetensors")}).encode()],
     ),
+    "onnx": ("net.onnx", bytes, read_weights, [onnx_bytes()]),
+    "hdf5": ("net.h5", bytes, read_weights, [HDF5, hdf5_bytes(old=True)]),
+    "keras": ("net.keras", bytes, read_weights, [keras_bytes(CONFIG)]),
+    "config": ("net.keras", keras_bytes, read_weights, [CONFIG]),
     "record": ("run.json", bytes, read_json(zimp.Record.load), [json.dumps(vars(RECORD)).encode()]),
     "results": (
         "sweep.json", bytes, read_json(Results.load),
@@ -113,13 +167,20 @@ TARGETS = {  # the file's name, what its bytes are made of, how it is read, and 
 }  # fmt: skip
 
 
-def try_bytes(target: str, data: bytes, folder: Path):
-    """Write them to a file of the target's kind and read it."""
-    name, make, read, _ = TARGETS[target]
+def place_bytes(target: str, data: bytes, folder: Path) -> Path:
+    """Write them to a file of the target's kind."""
+    name, make, _, _ = TARGETS[target]
     if target == "index":
         safetensors.torch.save_file(WEIGHTS, folder / "net.safetensors")
+    if target == "onnx":
+        (folder / "net.data").write_bytes(bytes(16))
     (folder / name).write_bytes(make(data))
-    read(folder / name)
+    return folder / name
+
+
+def try_bytes(target: str, data: bytes, folder: Path):
+    """Write them to a file of the target's kind and read it."""
+    TARGETS[target][2](place_bytes(target, data, folder))
 
 
 def main(target, seconds_or_file, corpus=None):

@@ -108,6 +108,7 @@ TRICKY = {  # tensors as checkpoints have them
     "bn.weight": (4, 4), "layer_norm.weight": (4, 4), "bias": (4, 4), "scalar.weight": (), "vector.weight": (5,),
     "empty.weight": (0, 4), "pruned.weight_orig": (6, 7), "pruned.weight_mask": (6, 7), "lost.weight_orig": (6, 7),
     "wn.weight_g": (6, 1), "wn.weight_v": (6, 7), "p.parametrizations.weight.original": (6, 7), "weight": (4, 3),
+    "embed.weight": (9, 4), "embed.bias": (9,),
     "token_embedding_table.weight": (9, 4), "<b>fc</b>.weight": (4, 3), "qkv.weight": (10, 4), "x.pos_embed": (1, 4, 8),
     "fused.weight_ih_l0_orig": (32, 5), "fused.weight_ih_l0_mask": (32, 5), "fused.weight_hh_l0": (32, 8),
 }  # fmt: skip

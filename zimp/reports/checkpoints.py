@@ -14,13 +14,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..checks import is_network, is_sparse
-from .formats import format_of
-from .headers import Reader, SafetensorsFile, natural
+from .formats import HEADER, format_of
+from .headers import Reader, SafetensorsFile, Stamp, check_file, natural, unreadable
 
 __all__ = ["open_network"]
 
 INDEX = ".index.json"
-ENDINGS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")  # that files of weights usually have
+LIBRARIES = {  # what reads formats that need more than zimp itself
+    "onnx": ("an ONNX model", "onnx"), "hdf5": ("an HDF5 file", "h5py"), "keras": ("a Keras model", "h5py"),
+}  # fmt: skip
+# That files of weights usually have.
+ENDINGS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".onnx", ".keras", ".h5", ".hdf5")
 
 
 def open_network(network):
@@ -34,10 +38,13 @@ def open_network(network):
 
     Raises
     ------
-    FileNotFoundError
+    OSError
+        For a file that is not there, or cannot be read.
     ValueError
         For a file that is truncated, of another format, or a pickle that would run code; for a folder with no file of
         weights, or with several.
+    ImportError
+        For an ONNX or a Keras file, where the library that reads it is not installed.
 
     Examples
     --------
@@ -59,14 +66,17 @@ def open_network(network):
             f"network is a {type(network).__name__}, not a torch.nn.Module, a dict of tensors, or the path of a file"
         )
     path = Path(network)
-    path = _file_in(path) if path.is_dir() else path
-    _check_file(path)
+    path = _file_in(path) if os.path.isdir(path) else path
+    check_file(path)
     return Shards(path) if format_of(path) == "index" else _open_file(path)
 
 
 def _file_in(folder: Path) -> Path:
     """The one index, or else the one file of weights, in a folder."""
-    files = sorted(path for path in folder.iterdir() if path.is_file())
+    try:
+        files = sorted(path for path in folder.iterdir() if path.is_file())
+    except OSError as error:
+        raise unreadable(folder, error) from None
     found = [path for path in files if path.name.endswith(INDEX)]
     found = found or [path for path in files if path.suffix.lower() in ENDINGS]
     if len(found) == 1:
@@ -77,20 +87,27 @@ def _file_in(folder: Path) -> Path:
     raise ValueError(f"{folder} {held}")
 
 
-def _check_file(path: Path):
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist")
-    if not path.is_file():
-        raise ValueError(f"{path} is no file: a pipe or a device cannot be read twice; copy it into a file first")
-
-
 def _open_file(path: Path):
-    _check_file(path)
+    check_file(path)
     kind = format_of(path)
     if kind == "index":
         raise ValueError(f"{path} is an index or other JSON, and not a file of weights")
     if kind == "safetensors":
         return SafetensorsFile(path)
+    if kind in LIBRARIES:
+        what, library = LIBRARIES[kind]
+        try:
+            if kind == "onnx":
+                from .onnx_files import OnnxFile
+
+                return OnnxFile(path)
+            from .keras_files import KerasFile
+
+            return KerasFile(path, zipped=kind == "keras")
+        except ImportError:
+            raise ImportError(
+                f"{path} is {what}, which the library {library} reads: pip install {library}, or zimp's extra formats"
+            ) from None
     from .pickles import TorchFile  # imports torch, which takes longer than many a file
 
     return TorchFile(path, zipped=kind == "torch zip")
@@ -100,7 +117,9 @@ class Shards:
     """One model in several files, by the index that says which tensor is where."""
 
     def __init__(self, path: Path):
-        self.name = str(path)
+        self.name, self.stamps = str(path), [Stamp(path)]
+        if path.stat().st_size > HEADER:
+            raise ValueError(f"{path} is JSON of {path.stat().st_size:,} bytes, and too long for an index of shards")
         try:
             places = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
             self._places = {str(name): str(shard) for name, shard in places.items()}
@@ -110,7 +129,8 @@ class Shards:
         for shard in sorted(set(self._places.values()), key=natural):
             try:
                 self._files[shard] = _open_file(path.parent / shard)
-            except (OSError, ValueError) as error:
+                self.stamps += self._files[shard].stamps
+            except (OSError, ValueError, ImportError) as error:
                 wrong.append(str(error))
         wrong += [
             f"{self._files[shard].name} lacks the tensor {name}"

@@ -23,6 +23,9 @@ OUTPUTS = ("json", "csv", "figure")
 WAYS = ("layerwise", "globally")
 SORTED = ("crit", "safe", "glob", "iid", "law", "rieck", "balw", "total", "/2z(3)")  # as in .table, which imports torch
 FIGURES = (".png", ".svg", ".pdf")
+OURS = {  # how the files begin that this command writes
+    "--json": b'{\n "versions"', "--csv": b"source", "--figure": (b"\x89PNG", b"%PDF", b"<"),
+}  # fmt: skip
 
 
 def main():
@@ -52,14 +55,19 @@ def _add_report(commands):
         "report",
         help="how far a network can be pruned before magnitude pruning breaks its topology",
         description="For each layer of a network: how far it can be pruned before magnitude pruning breaks its "
-        "topology, and what theory says. Exits with 2 if a file could not be read or written.",
+        "topology, and what theory says. Prune a layer no further than its column safe says; where that is near 1, "
+        "look which neuron breaks off, or leave the layer alone. Exits with 0 if all that was asked for was done, and "
+        "with 2 if it was not: an option is wrong, a file could not be read or written, or a layer was left out "
+        "because of NaN or infinity. The rest is reported all the same.",
     )
     command.add_argument(
         "files", nargs="+", metavar="FILE",
-        help="of weights: safetensors, PyTorch's (code in it is never run), the .index.json of a model's shards, or a "
-        "folder with one of these",
+        help="of weights: safetensors, PyTorch's, ONNX, Keras' (code in it is never run), the .index.json of a model's "
+        "shards, or a folder with one of these",
     )  # fmt: skip
-    command.add_argument("--density", type=float, default=0.1, help="of the square-root law; default: 0.1")
+    command.add_argument(
+        "--density", type=float, default=0.1, help="to which layers are pruned, to count what breaks; default: 0.1"
+    )
     command.add_argument(
         "--groups", action="append", default=[], metavar="PATTERN=N",
         help="the groups of convolutions whose names fit, such as '*.dw.weight=32'; may be given several times",
@@ -73,11 +81,23 @@ def _add_report(commands):
     )
     command.add_argument("--width", type=int, help="of the lines; default: that of the terminal, else as long as names")
     command.add_argument("--jobs", type=int, default=1, help="layers to work on at a time; default: 1")
-    command.add_argument("--json", metavar="PATH", help="write the reports there; - is the terminal, without tables")
-    command.add_argument("--csv", metavar="PATH", help="write the rows of the tables there; - as for --json")
-    command.add_argument("--figure", metavar="PATH", help="draw the densities of all layers, as PNG, SVG or PDF")
+    for option, what in [
+        ("--json", "write the reports there; - is the terminal, without tables"),
+        ("--csv", "write the rows of the tables there; - as for --json"),
+        ("--figure", "draw the densities of all layers, as PNG, SVG or PDF"),
+    ]:
+        command.add_argument(option, metavar="PATH", action=_Once, help=what)
     command.add_argument("--quiet", action="store_true", help="no progress bar")
     command.set_defaults(run=_report, error=command.error)
+
+
+class _Once(argparse.Action):
+    """An output that may be given once: a second one would not be written."""
+
+    def __call__(self, parser, namespace, value, option=None):
+        if getattr(namespace, self.dest) is not None:
+            parser.error(f"{option} is given twice; it is one file, for the reports of all files together")
+        setattr(namespace, self.dest, value)
 
 
 def _add_sweep(commands):
@@ -152,11 +172,11 @@ def _check(arguments):
             arguments.error(f"the output goes into {file}, {inputs[file]}; send it to another file")
     outputs = {f"--{option}": getattr(arguments, option) for option in OUTPUTS}
     outputs = {option: path for option, path in outputs.items() if path not in (None, "-")}
-    for option, path in outputs.items():
-        _check_output(arguments, option, path, inputs)
     for (one, path), (other, same) in combinations(outputs.items(), 2):
         if _same(path, same) and not _same(path, os.devnull):
             arguments.error(f"{one} {path} and {other} {same} are one file; give one of them another")
+    for option, path in outputs.items():
+        _check_output(arguments, option, path, inputs)
 
 
 def _group(arguments, text: str) -> tuple[str, int]:
@@ -222,12 +242,10 @@ def _is_output(path: str) -> bool:
 
 
 def _is_foreign(path: str, option: str) -> bool:
-    """Whether a file holds what this command does not write to such a file: an index of shards, or other bytes."""
+    """Whether a file holds what this command does not write to such a file."""
     with open(path, "rb") as file:
-        start = file.read(4096)
-    if option == "--figure":
-        return bool(start) and not start.startswith((b"\x89PNG", b"%PDF", b"<"))
-    return path.endswith(INDEX) or start.startswith((b"PK\x03\x04", b"\x80")) or b"\0" in start
+        start = file.read(20)
+    return bool(start) and not start.startswith(OURS[option])
 
 
 def _report(arguments) -> int:
@@ -238,37 +256,54 @@ def _report(arguments) -> int:
     to_terminal = "-" not in (arguments.json, arguments.csv)
     progress = sys.stderr.isatty() and not arguments.quiet
     width = arguments.width or (max(60, shutil.get_terminal_size().columns) if sys.stdout.isatty() else None)
-    reports, errors = [], {}
+    reports, errors, said = [], {}, True
     for file in arguments.files:
         try:
             found = report(
                 file, density=arguments.density, groups=arguments.groups, jobs=arguments.jobs, progress=progress
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, ImportError) as error:
             errors[file] = str(error)
-            print(f"error: {error}", file=sys.stderr)
+            _complain(str(error))
             continue
         reports.append(found)
+        for left in found.left_out:
+            if left["name"] in found.totals["not_finite"]:
+                _complain(f"{file}: {left['name']} is left out: {left['reason']}; did the training diverge?")
         if to_terminal:
             legend = arguments.legend or len(reports) == 1
             text = found.brief(width) if arguments.brief else found.table(width, legend=legend, sort=arguments.sort)
-            _say(text + "\n\n", arguments)
+            said = _say(text + "\n\n", arguments) and said
     written = [
+        said,
         _write(arguments, "json", lambda: _as_json(reports, errors)),
         _write(arguments, "csv", lambda: _as_csv(reports)),
         not reports or _write(arguments, "figure", lambda: _draw(arguments.figure, reports)),
     ]
-    return 0 if all(written) and not errors else 2
+    whole = not errors and not any(found.totals["not_finite"] for found in reports)
+    return 0 if whole and all(written) else 2
 
 
-def _say(text: str, arguments):
-    """Print. If nobody reads the output any more, the command ends once its files are written."""
+def _complain(text: str):
+    """Print an error in one line, whatever a file holds."""
+    from .setting import printable
+
+    print(f"error: {printable(text)}", file=sys.stderr)
+
+
+def _say(text: str, arguments) -> bool:
+    """Print. If nobody reads the output any more, or the disk is full, the command ends once its files are written."""
     try:
         print(text, end="", flush=True)
     except BrokenPipeError:
         if all(getattr(arguments, option) in (None, "-") for option in OUTPUTS):
             raise
         _silence()
+    except OSError as error:
+        _complain(f"the output cannot be written: {error.strerror or error}")
+        _silence()
+        return False
+    return True
 
 
 def _write(arguments, option: str, make) -> bool:
@@ -277,14 +312,13 @@ def _write(arguments, option: str, make) -> bool:
     if path is None:
         return True
     if path == "-":
-        _say(make(), arguments)
-        return True
+        return _say(make(), arguments)
     from ..lab.record import write_whole
 
     try:
         write_whole(path, make())
     except OSError as error:
-        print(f"error: --{option} {path} cannot be written: {error.strerror or error}", file=sys.stderr)
+        _complain(f"--{option} {path} cannot be written: {error.strerror or error}")
         return False
     return True
 
@@ -297,37 +331,40 @@ def _as_json(reports: list, errors: dict[str, str]) -> str:
 
 
 def _as_csv(reports: list) -> str:
-    """One line for each layer; lists, such as the shape, as words."""
-    text = io.StringIO()
-    rows = [{"source": found.source, **_flat(row)} for found in reports for row in found.rows]
+    """One line for each layer, and for each that is not finite its name and the reason; lists as words."""
+    text, rows = io.StringIO(), []
+    for found in reports:
+        rows += [{"source": found.source, **_flat(row), "left_out": ""} for row in found.rows]
+        broken = found.totals["not_finite"]
+        rows += [
+            {"source": found.source, "name": left["name"], "shape": _words(left["shape"]), "left_out": left["reason"]}
+            for left in found.left_out
+            if left["name"] in broken
+        ]
     writer = csv.DictWriter(text, list(rows[0]) if rows else ["source"], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    return text.getvalue()
+    return text.getvalue().encode("utf-8", "backslashreplace").decode()  # names of files need not be UTF-8
+
+
+def _words(shape) -> str:
+    return "x".join(map(str, shape))
 
 
 def _flat(row: dict) -> dict:
     ways = {f"{way}_{key}": (row[way] or {}).get(key) for way in WAYS for key in ("components", "cut_off")}
-    words = {"shape": "x".join(map(str, row["shape"])), "tensors": " ".join(row["tensors"])}
+    words = {"shape": _words(row["shape"]), "tensors": " ".join(row["tensors"])}
     kept = {key: value for key, value in row.items() if key not in (*WAYS, "notes")}
     return kept | words | ways | {"notes": "; ".join(row["notes"])}
 
 
 def _draw(path: str, reports: list) -> bytes:
     import matplotlib
-    import numpy as np
 
     matplotlib.use("agg")  # needs no display
-    from ..plots import figure, limits
-    from .table import full_name
+    from .drawing import draw
 
-    tallest = max(len(found.rows) for found in reports)
-    fig, axes = figure(len(reports), 7.0 * len(reports), 1.5 + 0.17 * min(tallest, 200))
-    for ax, found in zip(np.atleast_1d(axes), reports):
-        rows = found.rows
-        columns = ([row[key] for row in rows] for key in ("safe_density", "iid_density"))
-        limits([full_name(row) for row in rows], *columns, [row["tree"] / row["weights"] for row in rows], ax=ax)
-        ax.set_title(found.source, fontsize=9, pad=24, parse_math=False)
     drawn = io.BytesIO()
-    fig.savefig(drawn, format=Path(path).suffix[1:].lower())
+    fig = draw(reports)
+    fig.savefig(drawn, format=Path(path).suffix[1:].lower(), dpi=fig.dpi)
     return drawn.getvalue()

@@ -11,10 +11,10 @@ from pathlib import Path
 
 __all__ = ["format_of"]
 
-ACCEPTED = "report reads safetensors files, PyTorch checkpoints, and the .index.json of a model's shards"
+ACCEPTED = "report reads safetensors, PyTorch, ONNX and Keras files, and the .index.json of a model's shards"
 HEADER = 100_000_000  # bytes that the header of a safetensors file has at most, by its specification
+ONNX = (b"\x12", b"\x1a", b"\x22", b"\x28", b"\x3a", b"\x42")  # fields that may follow its version, the first one
 STARTS = {  # of files that are something else
-    b"\x89HDF\r\n\x1a\n": "an HDF5 file, such as Keras writes; save its weights as safetensors",
     b"\x93NUMPY": "a NumPy array without a name; save it in a dict with torch.save, under a name such as fc.weight",
     b"version https://git-lfs": "a pointer of Git LFS and not the weights; fetch them with git lfs pull",
     b"GGUF": "a GGUF file, whose weights are quantised; report the model that it was made of",
@@ -29,7 +29,8 @@ STARTS = {  # of files that are something else
 
 
 def format_of(path: Path) -> str:
-    """``"safetensors"``, ``"torch zip"``, ``"torch pickle"`` (before torch 1.6) or ``"index"``.
+    """One of ``"safetensors"``, ``"torch zip"``, ``"torch pickle"`` (before torch 1.6), ``"onnx"``, ``"hdf5"``,
+    ``"keras"`` (HDF5 in a zip) and ``"index"``.
 
     Raises
     ------
@@ -57,6 +58,10 @@ def format_of(path: Path) -> str:
         return "safetensors"
     if start[:1] == b"\x80" and b"\2" <= start[1:2] <= b"\5":
         return "torch pickle"
+    if start.startswith(b"\x89HDF\r\n\x1a\n"):
+        return "hdf5"
+    if start[:1] == b"\x08" and start[1:2] < b" " and start[2:3] in ONNX:
+        return "onnx"
     what = next((what for known, what in STARTS.items() if start.startswith(known)), None)
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
     if text[:1] in (b"{", b"["):
@@ -65,8 +70,6 @@ def format_of(path: Path) -> str:
         what = "a web page and not the weights; did the download need a login, or another link?"
     elif start[257:262] == b"ustar":
         what = "a tar archive; unpack it first"
-    elif start[:1] == b"\x08" and start[1:2] < b" " and start[2:3] in (b"\x12", b"\x3a", b"\x2a"):
-        what = "an ONNX model; report the network that it was exported from"
     elif what is None and _is_text(start):
         what = "plain text"
     raise ValueError(f"{path} is {what or 'of no format that is known here, or damaged'}. {ACCEPTED}")
@@ -89,8 +92,8 @@ def _of_zip(path: Path) -> str:
     if "data.pkl" in ends:
         return "torch zip"
     if "model.weights.h5" in ends:
-        what = "a Keras model; save its weights as safetensors"
-    elif names and all(name.endswith(".npy") for name in names):
+        return "keras"
+    if names and all(name.endswith(".npy") for name in names):
         what = "a file of NumPy arrays; save them in a dict with torch.save, under names such as fc.weight"
     else:
         what = "a zip archive without a checkpoint of PyTorch's in it; unpack it first"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import stat
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 
 from ..checks import BFLOAT16
 
-__all__ = ["Entry", "SafetensorsFile"]
+__all__ = ["Entry", "SafetensorsFile", "Stamp", "check_file", "unreadable"]
 
 PREFIXES = {"BF": "bfloat", "F": "float", "I": "int", "U": "uint", "C": "complex"}  # of dtypes in safetensors files
 READ = {  # what is ever read: weights and masks
@@ -48,6 +49,8 @@ class Entry:
         Of the convolution that owns it, likewise.
     mask : str, optional
         The tensor that says which of its weights exist, where the file tells.
+    parts : tuple of str, optional
+        The layers that lie one below the other in it, such as the gates of a recurrent layer, where the file tells.
     """
 
     shape: tuple[int, ...]
@@ -57,13 +60,54 @@ class Entry:
     kind: str | None = None
     groups: int | None = None
     mask: str | None = None
+    parts: tuple[str, ...] | None = None
+
+
+def check_file(path: Path):
+    """Raise if there is no file to read at a path, or one that could never end."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError(f"{path} is no file: a pipe or a device cannot be read twice; copy it into a file first")
+        path.open("rb").close()
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def unreadable(path: Path, error: OSError) -> OSError:
+    """The error of a path that cannot be read, in words."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return FileNotFoundError(f"{path} does not exist; is its name right, and the folder you are in?")
+    advice = "ask its owner for permission" if isinstance(error, PermissionError) else "copy it to where it can be"
+    return type(error)(f"{path} cannot be read: {error.strerror or error}; {advice}")
+
+
+class Stamp:
+    """What tells that a file has been written to since: which file it is, its size, and its time."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._found = self._look()
+
+    def _look(self):
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+    def check(self):
+        """Raise if it is another file now."""
+        if self._look() != self._found:
+            raise ValueError(
+                f"{self.path} has changed while it was read; if it is still being written, wait, and report it again"
+            )
 
 
 class SafetensorsFile:
     """A ``.safetensors`` file, in natural order of the names: the file itself keeps no order of the layers."""
 
     def __init__(self, path: Path):
-        self.name, self._path = str(path), path
+        self.name, self._path, self.stamps = str(path), path, [Stamp(path)]
         self._check()
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")

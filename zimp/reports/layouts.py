@@ -25,7 +25,7 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from ..blocks import FUSED, GATES, GPT2, INTERLEAVED, WEIGHT, layout, weight_graph
+from ..blocks import FUSED, GATES, GPT2, INTERLEAVED, WEIGHT, Layout, layout, weight_graph
 from ..checks import Layer as Graph
 from ..checks import as_layer, as_weight, is_tensor, to_numpy, whole
 from .headers import Entry, Reader
@@ -42,6 +42,7 @@ REPARAMETRISED = re.compile(r"(^|\.)parametrizations\.|(^|\.)weight_(g|v|orig)$"
 EXPERTS = re.compile("expert|moe")
 DIRECTION = re.compile(r"(\.?)(weight_v|parametrizations\.weight\.original1)$")  # of weight norm
 DEPTHWISE = "taken as depthwise, because the layer before has as many outputs; groups= or --groups says otherwise"
+NAMED = "taken as an embedding because of its name; in memory a network tells"
 LONG = 4096  # numbers from which a vector that is called a weight is mentioned
 INPUTS_FIRST = {"c_attn": 3, "c_fc": 2}  # of GPT-2: at least how many times as many outputs as inputs these layers have
 
@@ -117,6 +118,14 @@ class Layer:
             return as_layer(self._matrix(weight), None if mask is None else self._matrix(mask))
         graph = weight_graph(*as_weight(weight, mask), self.groups)
         return graph._replace(values=graph.values.T.tocsr()) if self.transposed else graph
+
+    def place(self, where) -> str:
+        """The index in the tensor, as ``"[3, 17]"``, of an entry of the graph's matrix, or of the weight in groups."""
+        if self.groups == 1:
+            output, other = where[0] + self.first, where[1]
+            row, column = (other, output) if self.transposed else (output, other)
+            where = (row, *np.unravel_index(column, self.stored[1:]))
+        return f"[{', '.join(map(str, where))}]"
 
     def _matrix(self, tensor):
         tensor = tensor.detach() if is_tensor(tensor) else tensor
@@ -284,7 +293,7 @@ def _fits(mask: Entry | None, weight: Entry) -> bool:
 def _reason(name: str, entry: Entry) -> str | None:
     """Why a tensor is no layer, or None if it is one; its name is that of the weight in use."""
     attribute = name.rpartition(".")[2]
-    named = attribute == "weight"
+    named = attribute == "weight" or entry.kind is not None
     if entry.aside:
         return entry.aside
     if entry.dtype not in DTYPES:
@@ -305,7 +314,7 @@ def _reason(name: str, entry: Entry) -> str | None:
         return "reparametrised: the weight in use is computed from it"
     if len(entry.shape) > 2 and named and entry.kind is None and EXPERTS.search(name):
         return "experts in one stack, whose layout is not clear from its name"
-    if WEIGHT.fullmatch(attribute):
+    if named or WEIGHT.fullmatch(attribute):
         return None if len(entry.shape) <= (5 if named else 2) else "more dimensions than a layer of this name can have"
     return "its name is not that of a layer's weight"
 
@@ -314,8 +323,12 @@ def _layers(name: str, entry: Entry, entries, inputs_first: bool) -> list[Layer]
     """A row for each layer that ``zimp.blocks.layout`` finds in the tensor."""
     stored, attribute = entry.shape, name.rpartition(".")[2]
     named_embedding = entry.kind is None and attribute == "weight" and EMBEDDING.fullmatch(_owner(name))
+    named_embedding = named_embedding and name.removesuffix("weight") + "bias" not in entries  # which only a layer has
     kind, units = "embedding" if named_embedding else entry.kind, _units(name, entries)
     found = layout(name, stored, kind=kind, groups=entry.groups, units=units, inputs_first=inputs_first)
+    if entry.parts is not None:
+        parts = entry.parts if entry.parts and stored[0] % len(entry.parts) == 0 else ()
+        found = Layout(kind, max(1, len(parts)), parts)
     m, n = stored[0], math.prod(stored[1:])
     if found.parts:
         m, n = (n, m) if found.transposed else (m, n)
@@ -324,7 +337,8 @@ def _layers(name: str, entry: Entry, entries, inputs_first: bool) -> list[Layer]
         return [replace(whole, part=part, first=k * m) for k, part in enumerate(found.parts)]
     transposed = found.transposed or found.kind == "transposed convolution"  # stored with its inputs first, both
     shape = (found.groups * n, m) if transposed else (m, found.groups * n)
-    return [Layer(name, found.kind, shape, stored, transposed=transposed, groups=found.groups, note=found.note)]
+    note = NAMED if named_embedding else found.note
+    return [Layer(name, found.kind, shape, stored, transposed=transposed, groups=found.groups, note=note)]
 
 
 def _units(name: str, entries) -> int | None:

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.parameter import UninitializedTensorMixin
 
 from ..layers import kind_of, memory_of
-from .headers import Entry, Reader
+from .headers import Entry, Reader, Stamp
 
 __all__ = ["TorchFile", "StateDict", "Module"]
 
@@ -30,9 +30,10 @@ class TorchFile:
     """A file written by ``torch.save``: a state dict, alone or within a checkpoint."""
 
     def __init__(self, path: Path, zipped: bool):
-        self.name, self._path, self._zipped = str(path), path, zipped
-        # The format before torch 1.6 can only be loaded whole; and what is called safetensors, torch takes for that.
-        self._mapped = zipped and path.suffix != ".safetensors"
+        self.name, self._path, self._zipped, self.stamps = str(path), path, zipped, [Stamp(path)]
+        # The format before torch 1.6 can only be loaded whole, and so can a name that is not UTF-8; and what is called
+        # safetensors, torch takes for that.
+        self._mapped = zipped and path.suffix != ".safetensors" and str(path).isprintable()
         tensors, aside = self._load()
         self.entries = {name: _entry(tensor, aside.get(name)) for name, tensor in tensors.items()}
         self._tensors = None if self._mapped else tensors
@@ -139,6 +140,8 @@ def _tensors(value, name: str = "") -> Iterator[tuple[str, torch.Tensor | StandI
 class StateDict:
     """A dict of tensors, such as ``model.state_dict()``, maybe nested as in a checkpoint."""
 
+    stamps = ()
+
     def __init__(self, content: Mapping):
         self.name = "state dict"
         self._tensors, aside = _state_dict(content)
@@ -152,6 +155,8 @@ class StateDict:
 
 class Module:
     """A torch network: the tensors of its state dict, and what its layers know of them."""
+
+    stamps = ()
 
     def __init__(self, model: nn.Module):
         self.name, self._tensors = type(model).__name__, model.state_dict()

@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import math
 import re
-import textwrap
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from ..bounds import connectivity_density, retention_bound
-from ..checks import check_choice, number, whole
+from ..checks import NotFinite, check_choice, number, whole
 from ..topology import SpanningForest, forest_and_safe_density, neural_persistence
 from .checkpoints import open_network
 from .layouts import Layer, find_layers
 from .ranking import BINS, Ranking, profile
+from .setting import page, printable, text_table, wrapped
 
 __all__ = ["Report", "report"]
 
@@ -33,7 +33,7 @@ COLUMNS = {  # of the table: what of a row, its heading, and what it says
     "critical_compression": ("crit", "critical compression: weights / edges of a spanning tree; beyond it H0 changes"),
     "safe_density": ("safe", "safe density: share of weights down to which magnitude pruning leaves H0 as it is"),
     "global_density": ("glob", "density of the network down to which pruning it as a whole leaves this H0 as it is"),
-    "iid_density": ("iid", "the safe density of independent weights, where half of such layers are still connected"),
+    "iid_density": ("iid", "safe density of independent weights, in the median; if safe is larger, H0 changes earlier"),
     "retention": ("law", "square-root law: share of the tree that magnitude pruning to {density:g} keeps at least"),
     "rieck": ("rieck", "neural persistence of Rieck et al., in units of the network's largest |w|, {largest:.4g}"),
     "balwani": ("balw", "neural persistence of Balwani & Krzyston, in units of the layer's largest |w|"),
@@ -43,13 +43,17 @@ COLUMNS = {  # of the table: what of a row, its heading, and what it says
 SORTED = {heading: key for key, (heading, _) in list(COLUMNS.items())[3:]}
 NO_NUMBERS = ("object", "packed")
 ZETA3 = 1.2020569031595942  # Apery's constant: scipy.special, which has zeta, takes long to import
-WIDTH = 100  # of the sentences, where none is asked for
+SHARES = ("safe_density", "global_density", "iid_density")  # columns that have bars on a page
+FEW = 5  # names in a sentence of the verdict
+MOST = 0.9  # of the numbers: where fewer are measured, the verdict says what the others are
+NUMBERS = re.compile(r"(?<![^.])\d+(?=[.[]|$)|(?<=_l)\d+(?=\[|$)|(?<=\[)[^]]*(?=\]$)")  # where names differ
+WAYS = (("layerwise", "each layer", "safe"), ("globally", "the network as a whole", "glob"))
 BATCH = 1 << 24  # weights that are read from a file before it is opened anew
 DIGITS = {"critical_compression": 4, "retention": 2, "rieck": 2, "balwani": 2}
 SHORT = {"convolution": "conv", "transposed convolution": "convT", "recurrent": "recur", "embedding": "embed"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """What :func:`zimp.report` found.
 
@@ -76,10 +80,11 @@ class Report:
         pruned to the same density, and ``first_to_break``, the layer that sets it; ``global_density`` and
         ``first_to_break_globally``, if the network is pruned as a whole; all these without ``all_tree``, the layers
         none of whose weights can go; ``retention``; ``rieck``, the mean over layers; ``largest``, the largest
-        ``|w|``; ``guessed``, the layers whose groups are a guess; of all rows and tensors ``measured``, how many of the
+        ``|w|``; ``guessed``, the layers whose groups are a guess; ``not_finite``, the layers that are left out because
+        a weight of theirs is NaN or infinite; of all rows and tensors ``measured``, how many of the
         ``numbers`` stand in a row.
     left_out : list of dict
-        The other tensors: ``name``, ``shape``, ``dtype``, ``reason``.
+        The other tensors, and the layers that are not finite: ``name``, ``shape``, ``dtype``, ``reason``.
     """
 
     source: str
@@ -95,45 +100,47 @@ class Report:
         says what the columns are; ``sort`` is the heading of the column by which the layers are sorted, the largest
         first.
         """
-        headings = [heading for heading, _ in COLUMNS.values()]
         rows = self.rows
         if sort is not None:
             check_choice("sort", sort, SORTED)
             rows = sorted(rows, key=lambda row: _or_least(row[SORTED[sort]]), reverse=True)
-        cells = [headings, *map(_cells, rows), _network_cells(self.totals)]
-        if width is not None:
-            others = [max(map(len, column)) for column in list(zip(*cells))[1:]]
-            room = max(16, width - sum(others) - len(others))
-            names = _shortened([row[0] for row in cells[1:-1]], room)
-            cells[1:-1] = [[name, *row[1:]] for name, row in zip(names, cells[1:-1])]
-        widths = [max(map(len, column)) for column in zip(*cells)]
-        lines = [_line(row, widths) for row in cells]
-        lines[-1:-1] = ["-" * len(lines[0])]
-        values = {"density": self.density, "largest": self.totals["largest"]}
-        columns = [f"{heading:8}{what.format(**values)}" for heading, what in COLUMNS.values()]
+        headings = [heading for heading, _ in COLUMNS.values()]
+        lines = text_table([headings, *map(_cells, rows), _network_cells(self.totals)], width)
+        columns = [f"{heading:8}{what}" for heading, what in _columns(self)]
         for indent, texts in ((8, columns if legend else []), (2, _verdict(self) + _remarks(self))):
-            lines += [""] * bool(texts) + _wrapped(texts, indent, width)
-        return "\n".join([self.source, "", *lines])
+            lines += [""] * bool(texts) + wrapped(texts, indent, width)
+        return "\n".join([printable(self.source), "", *lines])
 
     def brief(self, width=None) -> str:
         """The verdict alone, in a few sentences."""
-        return "\n".join([self.source, *_wrapped(_verdict(self), 2, width)])
+        return "\n".join([printable(self.source), *wrapped(_verdict(self), 2, width)])
+
+    def __repr__(self) -> str:
+        return self.table()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the verdict, and the table with bars for the densities."""
+        rows = [*self.rows, self.totals]
+        shares = [[row.get(key) if key in SHARES else None for key in COLUMNS] for row in rows]
+        cells = [*map(_cells, self.rows), _network_cells(self.totals)]
+        return page(printable(self.source), _verdict(self), _remarks(self), _columns(self), cells, shares)
 
 
 def report(network, *, density=0.1, groups=None, jobs=1, progress=False) -> Report:
     """Measure the H0 of all layers of a network, and how far each can be pruned.
 
     Tensors that hold several layers are split, convolutions are seen in the ``"matrix"`` view, and what is no layer is
-    left out with a reason. Embeddings are measured, but not counted in the totals, since pruning leaves them alone.
-    One tensor is read at a time, so a model may be larger than memory.
+    left out with a reason, as is a layer of which a weight is NaN or infinite. Embeddings are measured, but not counted
+    in the totals, since pruning leaves them alone. One tensor is read at a time, so a model may be larger than memory.
 
     Parameters
     ----------
     network : torch.nn.Module, path, or dict of str to torch.Tensor
         A network, its state dict, or a file of one, which is read by what is in it and not by its name: safetensors, a
-        PyTorch checkpoint, or the ``.index.json`` of a model's shards; or the folder of such a file. No code of a file
-        is run: objects that lie beside the weights are left out by their class. A file does not tell which convolutions
-        are transposed.
+        PyTorch checkpoint, an ONNX model, a Keras model, or the ``.index.json`` of a model's shards; or the folder of
+        such a file. No code of a file is run: objects that lie beside the weights are left out by their class. A file
+        of safetensors or PyTorch's does not tell which convolutions are transposed. ONNX needs the library ``onnx``,
+        Keras ``h5py``; both are shown as torch stores layers, with the outputs first.
     density : float
         At which the square-root law is taken, see :func:`zimp.retention_bound`, and to which layers and network are
         pruned to count what breaks; above 0, at most 1.
@@ -153,9 +160,11 @@ def report(network, *, density=0.1, groups=None, jobs=1, progress=False) -> Repo
     ------
     FileNotFoundError
     ValueError
-        For a file that is truncated, of another format, or a pickle that could run code; for a network without a
-        layer, and one with weights that are not finite; for a density that is no share, groups that fit no layer, and
-        no threads.
+        For a file that is truncated, of another format, or a pickle that could run code, or that changes while it is
+        read; for a network without a layer, or without one whose weights are all finite; for a density that is no
+        share, groups that fit no layer, and no threads.
+    ImportError
+        For a file that needs a library which is not installed.
 
     References
     ----------
@@ -177,43 +186,74 @@ def report(network, *, density=0.1, groups=None, jobs=1, progress=False) -> Repo
     if not 0 < density <= 1:
         raise ValueError(f"density={density} must be above 0 and at most 1: a share of weights, such as 0.1")
     network = open_network(network)
+    try:
+        return _report(network, density, groups, jobs, progress)
+    finally:
+        for stamp in network.stamps:
+            stamp.check()
+
+
+def _report(network, density, groups, jobs, progress) -> Report:
     layers, left_out = find_layers(network.entries, groups)
     if not layers:
         reasons = "; ".join(f"{count} {reason}" for reason, count in Counter(left_out.values()).most_common())
         raise ValueError(f"{network.name} has no layer to measure ({reasons or 'it is empty'})")
 
     batches = _batches(layers)
-    # Named, or else it would be what a surrounding joblib.parallel_config says: a network goes into no other process.
-    work = Parallel(n_jobs=jobs, backend="threading", return_as="generator")(
-        delayed(_measure)(network, batch, density) for batch in batches
-    )
-    rows, found = [], []
+    work = _spread(lambda batch: _measure(network, batch, density), batches, jobs)
+    parts, broken = [], {}
+    out = [
+        _left_out(name, entry.shape, entry.dtype, left_out[name])
+        for name, entry in network.entries.items()
+        if name in left_out
+    ]
     counts = np.zeros((2, BINS), dtype=np.int64)  # of all layers that count, and of those of bfloat16 among them
     with tqdm(total=sum(layer.size for layer in layers), unit="weight", unit_scale=True, disable=not progress) as bar:
         for batch, measured in zip(batches, work):
             for layer, one in zip(batch, measured):
-                rows.append(_row(layer, one, density))
+                bar.update(layer.size)
+                if isinstance(one, str):
+                    broken[layer.name] = one
+                    shape = layer.shape if layer.part else layer.stored
+                    out.append(_left_out(layer.name, shape, network.entries[layer.tensor].dtype, one))
+                    continue
                 if layer.kind != "embedding":
                     counts[: 1 + one.coarse] += one.counts
-                found.append(one._replace(counts=None))
-                bar.update(layer.size)
+                row = _row(layer, one, density)
+                values = replace(one.forest, rows=None, cols=None)  # all that is asked of it from here on
+                parts.append((layer, row, one._replace(forest=values, counts=None)))
+    if not parts:
+        where = "; ".join(f"{name}: {reason}" for name, reason in list(broken.items())[:3])
+        raise ValueError(f"{network.name} has no layer whose weights are all finite ({where})")
 
-    counted = [k for k, row in enumerate(rows) if row["kind"] != "embedding"]
-    largest = max((found[k].forest.scale for k in counted), default=0.0)
-    for k in counted:
-        rows[k]["rieck"] = neural_persistence(found[k].forest, scale=largest or None)
-    _rank_all(network, [(layers[k], rows[k], found[k]) for k in counted], counts, density)
-    out = [
-        {"name": name, "shape": list(entry.shape), "dtype": entry.dtype, "reason": left_out[name]}
-        for name, entry in network.entries.items()
-        if name in left_out
-    ]
-    totals = _totals([rows[k] for k in counted], largest)
-    totals["guessed"] = [layer.name for layer in layers if layer.guessed]
+    rows = [row for _, row, _ in parts]
+    counted = [part for part in parts if part[0].kind != "embedding"]
+    largest = max((one.forest.scale for _, _, one in counted), default=0.0)
+    for _, row, one in counted:
+        row["rieck"] = neural_persistence(one.forest, scale=largest or None)
+    _rank_all(network, counted, counts, density)
+    totals = _totals([row for _, row, _ in counted], largest)
+    totals["guessed"] = [layer.name for layer, _, _ in parts if layer.guessed]
+    totals["not_finite"] = list(broken)
     totals["measured"] = sum(row["weights"] for row in rows)
     numbers = (math.prod(tensor["shape"]) for tensor in out if tensor["dtype"] not in NO_NUMBERS)
     totals["numbers"] = totals["measured"] + sum(numbers)
     return Report(network.name, density, rows, totals, out)
+
+
+def _left_out(name, shape, dtype, reason) -> dict:
+    return {"name": name, "shape": list(shape), "dtype": dtype, "reason": reason}
+
+
+def _spread(function, items: list, jobs: int) -> Iterable:
+    """The results of all items in their order, of which ``jobs`` are worked on at a time."""
+    if jobs == 1:
+        return map(function, items)
+    from joblib import Parallel, delayed  # late: importing it takes as long as many a file
+
+    # Named, or else it would be what a surrounding joblib.parallel_config says: a network goes into no other process.
+    work = Parallel(n_jobs=jobs, backend="threading", return_as="generator")
+    return work(delayed(function)(item) for item in items)
 
 
 def _batches(layers: list[Layer]) -> list[list[Layer]]:
@@ -246,13 +286,17 @@ class Measured(NamedTuple):
     strongest: np.ndarray
 
 
-def _measure(network, layers: list[Layer], density: float) -> list[Measured]:
+def _measure(network, layers: list[Layer], density: float) -> list[Measured | str]:
+    """What was measured of each layer; of one with a weight that is not finite, where that is."""
     measured = []
     with network.reading() as read:
         for layer in layers:
             try:
                 graph = layer.graph(read)
                 forest, safe = forest_and_safe_density(graph)
+            except NotFinite as error:
+                measured.append(f"{layer.place(error.where)} is {error.value}")
+                continue
             except ValueError as error:
                 raise ValueError(f"{network.name}: {layer.name}: {error}") from None
             kept = layer.size if graph.mask is None else int(graph.mask.sum())
@@ -377,9 +421,15 @@ def full_name(row: dict) -> str:
     return row["name"] + (f"[{row['part']}]" if row["part"] else "")
 
 
+def _columns(report: Report) -> list[tuple[str, str]]:
+    """The heading of each column, and what it says."""
+    values = {"density": report.density, "largest": report.totals["largest"]}
+    return [(heading, what.format(**values)) for heading, what in COLUMNS.values()]
+
+
 def _cells(row: dict) -> list[str]:
     size = f"{row['outputs']}x{row['inputs']}"
-    return [full_name(row), SHORT.get(row["kind"], row["kind"]), size, *_numbers(row)]
+    return [printable(full_name(row)), SHORT.get(row["kind"], row["kind"]), size, *_numbers(row)]
 
 
 def _network_cells(totals: dict) -> list[str]:
@@ -400,42 +450,6 @@ def _short(value: float | None, digits: int) -> str:
     return text if len(text) <= 7 else f"{value:.1e}"
 
 
-def _shortened(names: list[str], room: int) -> list[str]:
-    """The names, those that are longer than ``room`` cut; whole where two would be cut to the same."""
-    cut = [_cut(name, room) for name in names]
-    alike = Counter(cut)
-    return [name if alike[short] > 1 else short for name, short in zip(names, cut)]
-
-
-def _cut(name: str, room: int) -> str:
-    """Words without a number go, from the left, before the layer's own; two points stand for them."""
-    words = name.split(".")
-    for k, word in enumerate(words[:-2]):
-        if len(_joined(words)) <= room:
-            break
-        if not re.search(r"\d", word):
-            words[k] = ""
-    short = _joined(words)
-    return short if len(short) < len(name) else name
-
-
-def _joined(words: list[str]) -> str:
-    return re.sub(r"\.{2,}", "..", ".".join(words))
-
-
-def _line(cells: list[str], widths: list[int]) -> str:
-    name, kind, *numbers = cells
-    numbers = [number.rjust(width) for number, width in zip(numbers, widths[2:])]
-    return " ".join([name.ljust(widths[0]), kind.ljust(widths[1]), *numbers]).rstrip()
-
-
-def _wrapped(texts: list[str], indent: int, width) -> list[str]:
-    lines = []
-    for text in texts:
-        lines += textwrap.wrap(text, width or WIDTH, subsequent_indent=" " * indent, break_long_words=False)
-    return lines
-
-
 def _or_least(value: float | None) -> float:
     return -math.inf if value is None else value
 
@@ -443,29 +457,89 @@ def _or_least(value: float | None) -> float:
 def _verdict(report: Report) -> list[str]:
     """What the report says about the network as a whole."""
     totals, remarks = report.totals, []
+    if totals["not_finite"]:
+        names = _names(totals["not_finite"], FEW)
+        remarks.append(f"Without layers that hold NaN or infinity (did the training diverge?): {names}")
     if totals["first_to_break"]:
         remarks.append(
-            f"Pruned by magnitude to the same density, {'all other' if totals['all_tree'] else 'all'} layers keep "
-            f"their H0 down to {totals['uniform_safe_density']:.4g}; then {totals['first_to_break']} breaks. Each "
-            f"pruned as far as it is safe, {totals['safe_density']:.4g} of the weights remain. No method keeps the H0 "
-            f"of all with fewer than {totals['tree']:,} weights, a compression of {totals['critical_compression']:.4g}."
+            "A layer breaks when its H0 changes: neurons are no longer connected. Density: share of weights kept."
+        )
+    if totals["all_tree"]:
+        remarks.append(f"All tree, so that no weight can go without a change of H0: {_names(totals['all_tree'], FEW)}")
+    if totals["first_to_break"]:
+        layers = f"{'all other' if totals['all_tree'] else 'all'} layers keep their H0"
+        remarks.append(
+            "Each pruned by magnitude to the same density, "
+            f"{_down_to(layers, totals['uniform_safe_density'], totals['first_to_break'])}{_next(report)}. Each pruned "
+            f"to its own density in column safe, they keep it with {totals['safe_density']:.4g} of the weights."
         )
         remarks.append(
-            f"Pruned by magnitude as a whole, as prune.global_unstructured does, the network keeps the H0 of these "
-            f"down to a density of {totals['global_density']:.4g}; then {totals['first_to_break_globally']} breaks."
+            "Pruned by magnitude as a whole, as prune.global_unstructured does, "
+            f"{_down_to(layers, totals['global_density'], totals['first_to_break_globally'])}."
         )
-    remarks += [_breaks(report, *way) for way in (("layerwise", "each layer"), ("globally", "the network as a whole"))]
-    if totals["all_tree"]:
-        remarks.append(f"All tree, so that no weight can go without a change of H0: {_names(totals['all_tree'])}")
+        remarks.append(
+            f"No method keeps the H0 of all with fewer than {totals['tree']:,} weights, a compression of "
+            f"{totals['critical_compression']:.4g}."
+        )
+    counts = [_broken(report, way) for way, _, _ in WAYS]
+    (each, _, cut_off), (whole, _, cut_off_whole) = counts
+    remarks.append(
+        f"At density {report.density:g}, {len(each)} of {len(report.rows)} layers break if each is pruned by magnitude "
+        f"({cut_off:,} neurons cut off), and {len(whole)} if the network is pruned as a whole ({cut_off_whole:,})."
+    )
     if totals["guessed"]:
-        remarks.append(f"These totals rest on a guess of the groups of {_names(totals['guessed'])}")
+        remarks.append(f"These totals rest on a guess of the groups of {_names(totals['guessed'], FEW)}")
+    return [*remarks, _coverage(report)]
+
+
+def _down_to(layers: str, density: float, first: str) -> str:
+    if density == 1:
+        return f"the loss of the smallest weight already breaks {printable(first)}"
+    return f"{layers} down to a density of {density:.4g}; then {printable(first)} breaks"
+
+
+def _next(report: Report) -> str:
+    """The layer that would break first if the first one were spared."""
+    first = report.totals["first_to_break"]
+    others = [row for row in report.rows if row["kind"] != "embedding" and row["tree"] < row["weights"]]
+    others = [row for row in others if full_name(row) != first]
+    if not others:
+        return ""
+    row = max(others, key=lambda row: row["safe_density"])
+    return f", and next {printable(full_name(row))}, at {row['safe_density']:.4g}"
+
+
+def _broken(report: Report, way: str) -> tuple[list[dict], int, int]:
+    """The layers that are in more pieces than before, how many more, and how many neurons are cut off there."""
+    broken = [row for row in report.rows if row[way] and row[way]["components"] > row["components"]]
+    pieces = sum(row[way]["components"] - row["components"] for row in broken)
+    return broken, pieces, sum(row[way]["cut_off"] for row in broken)
+
+
+def _coverage(report: Report) -> str:
+    """How many of the numbers are measured, and what most of the others are."""
+    totals, others = report.totals, Counter()
+    for tensor in report.left_out:
+        if tensor["dtype"] not in NO_NUMBERS:
+            others[tensor["reason"]] += math.prod(tensor["shape"])
     share = totals["measured"] / totals["numbers"]
-    return [*remarks, f"Measured: {totals['measured']:,} of {totals['numbers']:,} numbers ({share:.1%})."]
+    text = f"Measured: {totals['measured']:,} of {totals['numbers']:,} numbers ({share:.1%})."
+    if share < MOST:
+        (reason, count), *_ = others.most_common(1)
+        text += f" Of the others {count:,} are left out: {reason}."
+    return text
 
 
 def _remarks(report: Report) -> list[str]:
     """Sentences on single layers and tensors."""
     remarks = []
+    for way, what, column in WAYS:
+        broken, pieces, _ = _broken(report, way)
+        if broken:
+            remarks.append(
+                f"Broken at density {report.density:g} ({column} above it), {what} pruned by magnitude, into "
+                f"{pieces:,} more pieces: {_names([full_name(row) for row in broken])}"
+            )
     if len(report.rows) > report.totals["layers"]:
         remarks.append("Embeddings are not counted in the network: pruning leaves them alone.")
     notes = [(note, full_name(row)) for row in report.rows for note in row["notes"]]
@@ -475,20 +549,6 @@ def _remarks(report: Report) -> list[str]:
     return remarks
 
 
-def _breaks(report: Report, way: str, what: str) -> str:
-    """Which layers are in more pieces than before, when ``what`` is pruned to the density of the report."""
-    broken = [row for row in report.rows if row[way] and row[way]["components"] > row["components"]]
-    pieces = sum(row[way]["components"] - row["components"] for row in broken)
-    cut_off = sum(row[way]["cut_off"] for row in broken)
-    start = f"At density {report.density:g}, with {what} pruned by magnitude,"
-    if not broken:
-        return f"{start} no layer breaks."
-    return (
-        f"{start} the H0 of {len(broken)} of {len(report.rows)} layers changes: "
-        f"{pieces:,} more pieces, {cut_off:,} neurons cut off, in {_names([full_name(row) for row in broken])}"
-    )
-
-
 def _grouped(pairs) -> list[tuple[str, list[str]]]:
     groups = {}
     for key, name in pairs:
@@ -496,7 +556,10 @@ def _grouped(pairs) -> list[tuple[str, list[str]]]:
     return list(groups.items())
 
 
-def _names(names: list[str]) -> str:
-    """The names; those that differ only in a number are joined: ``h.*.ln_1.weight (12)``."""
-    patterns = _grouped((re.sub(r"(?<![^.])\d+(?=\.)", "*", name), name) for name in names)
-    return ", ".join(f"{pattern} ({len(alike)})" if len(alike) > 1 else alike[0] for pattern, alike in patterns)
+def _names(names: list[str], most: int | None = None) -> str:
+    """The names, at most so many; those that differ only in numbers or parts are one: ``h.*.ln_1.weight (12)``."""
+    patterns = _grouped((NUMBERS.sub("*", name), name) for name in names)
+    texts = [f"{pattern} ({len(alike)})" if len(alike) > 1 else alike[0] for pattern, alike in patterns]
+    if most is not None and len(texts) > most + 1:
+        texts[most:] = [f"and {sum(len(alike) for _, alike in patterns[most:])} more"]
+    return printable(", ".join(texts))
