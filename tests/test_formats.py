@@ -451,7 +451,7 @@ def hdf5_of(layers, kind):
             content.attrs["model_config"] = keras_config(layers)
             content["optimizer_weights/adam/stem_kernel_momentum"] = np.ones((3, 3))
             weights = content.create_group("model_weights")
-            weights.attrs["layer_names"] = [name.encode() for name in layers]
+            weights.attrs["layer_names0"] = [name.encode() for name in layers]  # as Keras cuts a long list
         for name, (_, _, arrays) in layers.items():
             for k, (variable, array) in enumerate(arrays.items()):
                 place = f"model_weights/{name}/{name}/{variable}:0" if kind == ".h5" else f"layers/{name}/vars/{k}"

@@ -137,7 +137,8 @@ def _found(content, config) -> list[tuple[str, Entry, Place]]:
     order = {name: k for k, name in enumerate(classes)}
     arrays, found, keras = [], {}, False
     content.visititems(lambda path, item: arrays.append((path, item)) if isinstance(item, h5py.Dataset) else None)
-    named = "layer_names" in content.get("model_weights", content).attrs  # before Keras 3 all variables had names
+    # Before Keras 3 all variables had names; the list of layers is cut into several where it is long.
+    named = any(key.startswith("layer_names") for key in content.get("model_weights", content).attrs)
     for path, array in sorted(arrays, key=lambda one: natural(one[0])):
         words = path.removeprefix("model_weights/").split("/")
         owners, variable, kind, options, reason = words[:-1], words[-1], "", {}, None
