@@ -367,6 +367,19 @@ def test_the_rows_of_an_onnx_model_are_in_the_order_of_its_layers(tmp_path):
     assert [row["name"] for row in zimp.report(path).rows] == ["b", "c", "a"]
 
 
+def test_tensors_in_the_branches_of_an_onnx_model_are_found(tmp_path):
+    def branch(name, array):
+        nodes = [helper.make_node("MatMul", ["x", "w"], [name]), helper.make_node("MatMul", [name, "inner"], ["y"])]
+        return helper.make_graph(nodes, name, [], [], [numpy_helper.from_array(array, "inner")])
+
+    branches = {"then_branch": branch("a", random(5, 4)), "else_branch": branch("b", random(5, 3))}
+    path = onnx_file(tmp_path / "net.onnx", [("If", ["c"], ["z"], branches)], {"w": random(9, 5)})
+    report = zimp.report(path)
+    assert [(row["name"], row["outputs"], row["inputs"]) for row in report.rows] == [("w", 5, 9), ("inner", 3, 5)]
+    (left,) = report.left_out
+    assert (left["name"], left["shape"]) == ("inner (2)", [5, 4]) and "in a branch of the graph" in left["reason"]
+
+
 def test_what_is_no_layer_of_onnx_is_left_out_with_what_it_is(tmp_path):
     nodes = [
         ("MatMul", ["x", "w"], ["a"], {}), ("Add", ["a", "table"], ["b"], {}), ("MatMul", ["b", "stack"], ["c"], {}),
@@ -547,7 +560,7 @@ def test_other_hdf5_and_compressed_weights_of_keras_are_called_what_they_are(tmp
         zimp.report(tmp_path / "data.h5")
     with zipfile.ZipFile(tmp_path / "net.keras", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model.weights.h5", hdf5_of({"dense": ("Dense", {}, {"kernel": random(6, 4)})}, ".weights.h5"))
-    with pytest.raises(ValueError, match="net.keras .*its weights are compressed: unzip it"):
+    with pytest.raises(ValueError, match="net.keras holds its weights compressed; unzip it"):
         zimp.report(tmp_path / "net.keras")
 
 

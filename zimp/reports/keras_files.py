@@ -60,8 +60,10 @@ class KerasFile:
                 start, config = _unzipped(file) if zipped else (0, None)
                 with h5py.File(_From(file, start), "r") as content:
                     found = _found(content, config or json.loads(content.attrs.get("model_config", "{}")))
-        except Exception as error:  # whatever a wrong byte leads the library to
+        except Exception as error:  # whatever a wrong byte leads the library to, unless it is an error of ours
             reason = str(error).partition("\n")[0]
+            if str(path) in reason:
+                raise
             raise ValueError(
                 f"{path} begins as {what}, but is truncated or damaged ({reason}); was it copied completely?"
             ) from None
@@ -121,7 +123,7 @@ def _unzipped(file) -> tuple[int, dict]:
     with zipfile.ZipFile(file) as archive:
         weights = next(item for item in archive.infolist() if item.filename.endswith("model.weights.h5"))
         if weights.compress_type != zipfile.ZIP_STORED:
-            raise ValueError("its weights are compressed: unzip it, and report model.weights.h5")
+            raise ValueError(f"{file.name} holds its weights compressed; unzip it, and report model.weights.h5")
         config = b"{}"
         if "config.json" in archive.namelist():
             with archive.open("config.json") as text:

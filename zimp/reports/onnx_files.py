@@ -55,7 +55,10 @@ class OnnxFile:
         """Fill in what the tensors are, and what uses them."""
         graphs = list(_graphs(model.graph))
         nodes = [node for graph in graphs for node in graph.node]
-        tensors = {tensor.name: tensor for graph in graphs for tensor in graph.initializer}
+        tensors, again = {}, []
+        for tensor in (tensor for graph in graphs for tensor in graph.initializer):
+            again += [tensor] * (tensor.name in tensors)
+            tensors.setdefault(tensor.name, tensor)
         uses = _uses(nodes, tensors)
         takers = {name: (k, node.op_type) for k, node in reversed([*enumerate(nodes)]) for name in node.input}
         last = len(nodes), None
@@ -65,6 +68,9 @@ class OnnxFile:
             shown = f"{name} ({use.node})" if use and name.startswith("onnx::") else name
             self.entries[shown] = self._entry(tensor, use, takers.get(name, last)[1])
             self._found[shown] = tensor, use
+        for k, tensor in enumerate(again):
+            entry = Entry(tuple(tensor.dims), _dtype(tensor), "in a branch of the graph, under the name of another")
+            self.entries[f"{tensor.name} ({k + 2})"] = entry
         for graph in graphs:
             for tensor in graph.sparse_initializer:
                 entry = Entry(tuple(tensor.dims), _dtype(tensor.values), "in a sparse layout")
@@ -91,12 +97,8 @@ class OnnxFile:
         shape, dtype = tuple(tensor.dims), _dtype(tensor)
         if not isinstance(tensor.name, str):
             raise self._damaged("a name is not UTF-8")
-        if (
-            any(size < 0 for size in shape)
-            or use
-            and use.groups is not None
-            and (use.groups < 1 or shape[0] % use.groups)
-        ):
+        groups = use.groups if use and use.groups is not None else 1
+        if any(size < 0 for size in shape) or groups < 1 or shape and shape[0] % groups:
             raise self._damaged(f"{tensor.name} has the shape {shape}")
         if _is_outside(tensor):
             self._check_outside(tensor)
