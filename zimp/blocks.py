@@ -90,7 +90,7 @@ def layout(name, shape, *, kind=None, groups=None, units=None, inputs_first=Fals
     layer = owner.rpartition(".")[2]
     if len(shape) > 2:
         depthwise = groups is None and shape[1] == 1 < shape[0]
-        note = "one input channel; if this is a depthwise convolution, its channels are graphs of their own"
+        note = "one input channel; if the convolution is depthwise, tell its groups by groups= or --groups"
         return Layout(kind or "convolution", groups or 1, note=note * depthwise)
     if attribute.startswith(("weight_ih", "weight_hh", "weight_hr")):
         if attribute.startswith("weight_hr"):  # the projection of an LSTM

@@ -55,9 +55,10 @@ def _add_report(commands):
         "report",
         help="how far a network can be pruned before magnitude pruning breaks its topology",
         description="For each layer of a network: how far it can be pruned before magnitude pruning breaks its "
-        "topology, and what theory says. Exits with 0 if all that was asked for was done, and with 2 if it was not: "
-        "an option is wrong, a file could not be read or written, or a layer was left out because of NaN or infinity. "
-        "The rest is reported all the same.",
+        "topology, and what theory says. Prune a layer no further than its column safe says; where that is near 1, "
+        "look which neuron breaks off, or leave the layer alone. Exits with 0 if all that was asked for was done, and "
+        "with 2 if it was not: an option is wrong, a file could not be read or written, or a layer was left out "
+        "because of NaN or infinity. The rest is reported all the same.",
     )
     command.add_argument(
         "files", nargs="+", metavar="FILE",

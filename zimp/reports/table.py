@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from ..bounds import connectivity_density, retention_bound
@@ -46,6 +46,7 @@ ZETA3 = 1.2020569031595942  # Apery's constant: scipy.special, which has zeta, t
 SHARES = ("safe_density", "global_density", "iid_density")  # columns that have bars on a page
 FEW = 5  # names in a sentence of the verdict
 MOST = 0.9  # of the numbers: where fewer are measured, the verdict says what the others are
+NUMBERS = re.compile(r"(?<![^.])\d+(?=\.)|(?<=_l)\d+(?=\[|$)|(?<=\[)[^]]*(?=\]$)")  # in which names differ: also parts
 WAYS = (("layerwise", "each layer", "safe"), ("globally", "the network as a whole", "glob"))
 BATCH = 1 << 24  # weights that are read from a file before it is opened anew
 DIGITS = {"critical_compression": 4, "retention": 2, "rieck": 2, "balwani": 2}
@@ -199,10 +200,7 @@ def _report(network, density, groups, jobs, progress) -> Report:
         raise ValueError(f"{network.name} has no layer to measure ({reasons or 'it is empty'})")
 
     batches = _batches(layers)
-    # Named, or else it would be what a surrounding joblib.parallel_config says: a network goes into no other process.
-    work = Parallel(n_jobs=jobs, backend="threading", return_as="generator")(
-        delayed(_measure)(network, batch, density) for batch in batches
-    )
+    work = _spread(lambda batch: _measure(network, batch, density), batches, jobs)
     parts, broken = [], {}
     out = [
         _left_out(name, entry.shape, entry.dtype, left_out[name])
@@ -245,6 +243,17 @@ def _report(network, density, groups, jobs, progress) -> Report:
 
 def _left_out(name, shape, dtype, reason) -> dict:
     return {"name": name, "shape": list(shape), "dtype": dtype, "reason": reason}
+
+
+def _spread(function, items: list, jobs: int) -> Iterable:
+    """The results of all items in their order, of which ``jobs`` are worked on at a time."""
+    if jobs == 1:
+        return map(function, items)
+    from joblib import Parallel, delayed  # late: importing it takes as long as many a file
+
+    # Named, or else it would be what a surrounding joblib.parallel_config says: a network goes into no other process.
+    work = Parallel(n_jobs=jobs, backend="threading", return_as="generator")
+    return work(delayed(function)(item) for item in items)
 
 
 def _batches(layers: list[Layer]) -> list[list[Layer]]:
@@ -452,15 +461,17 @@ def _verdict(report: Report) -> list[str]:
         names = _names(totals["not_finite"], FEW)
         remarks.append(f"Without layers that hold NaN or infinity (did the training diverge?): {names}")
     if totals["first_to_break"]:
-        remarks.append("A layer breaks when pruning changes its H0, so that neurons in it are no longer connected.")
+        remarks.append(
+            "A layer breaks when its H0 changes: neurons are no longer connected. Density: share of weights kept."
+        )
     if totals["all_tree"]:
         remarks.append(f"All tree, so that no weight can go without a change of H0: {_names(totals['all_tree'], FEW)}")
     if totals["first_to_break"]:
         layers = f"{'all other' if totals['all_tree'] else 'all'} layers keep their H0"
         remarks.append(
             "Each pruned by magnitude to the same density, "
-            f"{_down_to(layers, totals['uniform_safe_density'], totals['first_to_break'])}{_next(report)}. Each "
-            f"pruned to its own safe density, they keep it with {totals['safe_density']:.4g} of the weights."
+            f"{_down_to(layers, totals['uniform_safe_density'], totals['first_to_break'])}{_next(report)}. Each pruned "
+            f"to its own density in column safe, they keep it with {totals['safe_density']:.4g} of the weights."
         )
         remarks.append(
             "Pruned by magnitude as a whole, as prune.global_unstructured does, "
@@ -547,7 +558,7 @@ def _grouped(pairs) -> list[tuple[str, list[str]]]:
 
 def _names(names: list[str], most: int | None = None) -> str:
     """The names, at most so many; those that differ only in numbers or parts are one: ``h.*.ln_1.weight (12)``."""
-    patterns = _grouped((re.sub(r"(?<![^._l])\d+(?=[.[]|$)|(?<=\[)[^]]*(?=\]$)", "*", name), name) for name in names)
+    patterns = _grouped((NUMBERS.sub("*", name), name) for name in names)
     texts = [f"{pattern} ({len(alike)})" if len(alike) > 1 else alike[0] for pattern, alike in patterns]
     if most is not None and len(texts) > most + 1:
         texts[most:] = [f"and {sum(len(alike) for _, alike in patterns[most:])} more"]
