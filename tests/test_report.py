@@ -665,7 +665,7 @@ def bad_files(folder):
         "truncated.safetensors": (whole[:-1], "is not a complete safetensors file"),
         "header.safetensors": (whole[:20], "is not a complete safetensors file"),
         "nothing.safetensors": (b"", "is empty; was it copied completely?"),
-        "truncated.pt": (zipped[: len(zipped) // 2], "begins as torch.save or Keras writes, but is truncated or damaged"),
+        "truncated.pt": (zipped[: len(zipped) // 2], "begins as torch.save or Keras writes, but is truncated"),
         "truncated.pkl": (b"\x80\x02}q", "is truncated, or no PyTorch checkpoint"),
         "text.pt": (b"not a checkpoint\n", "is plain text. report reads"),
         "raw.pkl": (pickle.dumps(payload, protocol=2), "holds"),
