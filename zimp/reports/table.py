@@ -46,7 +46,7 @@ ZETA3 = 1.2020569031595942  # Apery's constant: scipy.special, which has zeta, t
 SHARES = ("safe_density", "global_density", "iid_density")  # columns that have bars on a page
 FEW = 5  # names in a sentence of the verdict
 MOST = 0.9  # of the numbers: where fewer are measured, the verdict says what the others are
-NUMBERS = re.compile(r"(?<![^.])\d+(?=\.)|(?<=_l)\d+(?=\[|$)|(?<=\[)[^]]*(?=\]$)")  # in which names differ: also parts
+NUMBERS = re.compile(r"(?<![^.])\d+(?=[.[]|$)|(?<=_l)\d+(?=\[|$)|(?<=\[)[^]]*(?=\]$)")  # where names differ
 WAYS = (("layerwise", "each layer", "safe"), ("globally", "the network as a whole", "glob"))
 BATCH = 1 << 24  # weights that are read from a file before it is opened anew
 DIGITS = {"critical_compression": 4, "retention": 2, "rieck": 2, "balwani": 2}
