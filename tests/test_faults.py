@@ -323,7 +323,7 @@ def test_a_weight_of_a_group_that_is_not_finite_is_named_by_its_index():
     conv = nn.Conv2d(4, 6, 3, groups=2)
     conv.weight.data[5, 1, 0, 2] = float("nan")
     for function in (lambda: zimp.topological_mask(conv.weight, 90, groups=2), lambda: zimp.report(conv)):
-        with pytest.raises(ValueError, match=re.escape("weights[5, 1, 0, 2] is nan; all weights must be finite")):
+        with pytest.raises(ValueError, match=re.escape("[5, 1, 0, 2] is nan")):
             function()
 
 

@@ -586,7 +586,7 @@ def test_a_zip_of_several_disks_is_refused(tmp_path):
     path = tmp_path / "net.pt"
     path.write_bytes(saved(WEIGHTS) + b"PK\x06\x07" + (1).to_bytes(4, "little") + bytes(8) + (2).to_bytes(4, "little")
                      + b"PK\x05\x06" + bytes(18))  # fmt: skip
-    with pytest.raises(ValueError, match="net.pt begins as torch.save writes, but is truncated or damaged"):
+    with pytest.raises(ValueError, match="net.pt begins as torch.save or Keras writes, but is truncated or damaged"):
         open_network(path)
 
 

@@ -519,8 +519,7 @@ def test_p8_a_layer_that_is_quantised_in_memory_is_left_out_with_its_reason(name
     assert [row["name"] for row in report.rows] == ["conv.weight"]
     found = [tensor for tensor in report.left_out if tensor["name"].startswith(f"q.{place}")]
     assert [tuple(tensor["shape"]) for tensor in found if len(tensor["shape"]) > 1] == shapes
-    shown = f"q.{place}".replace("values.0.param", "values.*.param")  # several that differ in numbers are one
-    assert all("quantised" in tensor["reason"] for tensor in found) and shown in report.table()
+    assert all("quantised" in tensor["reason"] for tensor in found) and f"q.{place}" in report.table()
     with pytest.raises(ValueError, match="no layer to measure .*quantised"):
         zimp.report(model["q"])
 
@@ -666,7 +665,7 @@ def bad_files(folder):
         "truncated.safetensors": (whole[:-1], "is not a complete safetensors file"),
         "header.safetensors": (whole[:20], "is not a complete safetensors file"),
         "nothing.safetensors": (b"", "is empty; was it copied completely?"),
-        "truncated.pt": (zipped[: len(zipped) // 2], "begins as torch.save writes, but is truncated or damaged"),
+        "truncated.pt": (zipped[: len(zipped) // 2], "begins as torch.save or Keras writes, but is truncated"),
         "truncated.pkl": (b"\x80\x02}q", "is truncated, or no PyTorch checkpoint"),
         "text.pt": (b"not a checkpoint\n", "is plain text. report reads"),
         "raw.pkl": (pickle.dumps(payload, protocol=2), "holds"),

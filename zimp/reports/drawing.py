@@ -42,8 +42,8 @@ def draw(reports: list[Report]) -> Figure:
     --------
     >>> import zimp
     >>> from zimp.reports.drawing import draw
-    >>> draw([zimp.report(zimp.lenet_300_100())]).axes[0].get_ylim()
-    (2.5, -0.5)
+    >>> [float(end) for end in draw([zimp.report(zimp.lenet_300_100())]).axes[0].get_ylim()]
+    [2.5, -0.5]
     """
     names = [[printable(full_name(row)) for row in found.rows] for found in reports]
     beside = len(names) > 1 and all(own == names[0] for own in names)  # such as one network before and after

@@ -81,7 +81,8 @@ def _of_zip(path: Path) -> str:
             names = archive.namelist()
     except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError, IndexError) as error:
         raise ValueError(
-            f"{path} begins as torch.save writes, but is truncated or damaged ({error}); was it copied completely?"
+            f"{path} begins as torch.save or Keras writes, but is truncated or damaged ({error}); "
+            "was it copied completely?"
         ) from None
     ends = {name.rpartition("/")[2] for name in names}
     if "constants.pkl" in ends:

@@ -60,8 +60,10 @@ class KerasFile:
                 start, config = _unzipped(file) if zipped else (0, None)
                 with h5py.File(_From(file, start), "r") as content:
                     found = _found(content, config or json.loads(content.attrs.get("model_config", "{}")))
-        except Exception as error:  # whatever a wrong byte leads the library to
+        except Exception as error:  # whatever a wrong byte leads the library to, unless it is an error of ours
             reason = str(error).partition("\n")[0]
+            if str(path) in reason:
+                raise
             raise ValueError(
                 f"{path} begins as {what}, but is truncated or damaged ({reason}); was it copied completely?"
             ) from None
@@ -121,7 +123,7 @@ def _unzipped(file) -> tuple[int, dict]:
     with zipfile.ZipFile(file) as archive:
         weights = next(item for item in archive.infolist() if item.filename.endswith("model.weights.h5"))
         if weights.compress_type != zipfile.ZIP_STORED:
-            raise ValueError("its weights are compressed: unzip it, and report model.weights.h5")
+            raise ValueError(f"{file.name} holds its weights compressed; unzip it, and report model.weights.h5")
         config = b"{}"
         if "config.json" in archive.namelist():
             with archive.open("config.json") as text:
@@ -137,7 +139,8 @@ def _found(content, config) -> list[tuple[str, Entry, Place]]:
     order = {name: k for k, name in enumerate(classes)}
     arrays, found, keras = [], {}, False
     content.visititems(lambda path, item: arrays.append((path, item)) if isinstance(item, h5py.Dataset) else None)
-    named = "layer_names" in content.get("model_weights", content).attrs  # before Keras 3 all variables had names
+    # Before Keras 3 all variables had names; the list of layers is cut into several where it is long.
+    named = any(key.startswith("layer_names") for key in content.get("model_weights", content).attrs)
     for path, array in sorted(arrays, key=lambda one: natural(one[0])):
         words = path.removeprefix("model_weights/").split("/")
         owners, variable, kind, options, reason = words[:-1], words[-1], "", {}, None

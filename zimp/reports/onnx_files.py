@@ -26,6 +26,7 @@ __all__ = ["OnnxFile"]
 GATES = {"LSTM": ("i", "o", "f", "g"), "GRU": ("z", "r", "n"), "RNN": ("",)}  # in ONNX's order
 INPUTS = {"Conv": (1,), "ConvTranspose": (1,), "Gemm": (0, 1), "MatMul": (0, 1), "Gather": (0,)}  # that may be weights
 INPUTS |= dict.fromkeys(GATES, (1, 2))
+SIZES = [onnx.TensorProto.DataType.Value(name) for name in ("INT32", "INT64", "BOOL", "STRING")]  # of what is no weight
 PASSING = ("Identity", "Cast", "Transpose", "DequantizeLinear")  # through which a weight may go to its layer
 
 
@@ -55,7 +56,14 @@ class OnnxFile:
         """Fill in what the tensors are, and what uses them."""
         graphs = list(_graphs(model.graph))
         nodes = [node for graph in graphs for node in graph.node]
-        tensors = {tensor.name: tensor for graph in graphs for tensor in graph.initializer}
+        tensors, again = {}, []
+        for tensor in (tensor for graph in graphs for tensor in graph.initializer):
+            again += [tensor] * (tensor.name in tensors)
+            tensors.setdefault(tensor.name, tensor)
+        for node in nodes:
+            tensor = _attributes(node).get("value") if node.op_type == "Constant" and node.output else None
+            if tensor is not None and tensor.dims and tensor.data_type not in SIZES:
+                tensors.setdefault(node.output[0], tensor)
         uses = _uses(nodes, tensors)
         takers = {name: (k, node.op_type) for k, node in reversed([*enumerate(nodes)]) for name in node.input}
         last = len(nodes), None
@@ -65,6 +73,9 @@ class OnnxFile:
             shown = f"{name} ({use.node})" if use and name.startswith("onnx::") else name
             self.entries[shown] = self._entry(tensor, use, takers.get(name, last)[1])
             self._found[shown] = tensor, use
+        for k, tensor in enumerate(again):
+            entry = Entry(tuple(tensor.dims), _dtype(tensor), "in a branch of the graph, under the name of another")
+            self.entries[f"{tensor.name} ({k + 2})"] = entry
         for graph in graphs:
             for tensor in graph.sparse_initializer:
                 entry = Entry(tuple(tensor.dims), _dtype(tensor.values), "in a sparse layout")
@@ -91,12 +102,8 @@ class OnnxFile:
         shape, dtype = tuple(tensor.dims), _dtype(tensor)
         if not isinstance(tensor.name, str):
             raise self._damaged("a name is not UTF-8")
-        if (
-            any(size < 0 for size in shape)
-            or use
-            and use.groups is not None
-            and (use.groups < 1 or shape[0] % use.groups)
-        ):
+        groups = use.groups if use and use.groups is not None else 1
+        if any(size < 0 for size in shape) or groups < 1 or shape and shape[0] % groups:
             raise self._damaged(f"{tensor.name} has the shape {shape}")
         if _is_outside(tensor):
             self._check_outside(tensor)
@@ -157,15 +164,12 @@ def _graphs(graph) -> Iterator[onnx.GraphProto]:
 
 
 def _uses(nodes, tensors) -> dict[str, Use]:
-    """Which tensors are the weights of layers. A constant of the graph that is one is put among the tensors."""
+    """Which tensors are the weights of layers."""
     makers = {name: node for node in nodes for name in node.output}
     uses = {}
     for node in sorted(nodes, key=lambda node: node.op_type == "Gather"):  # what is a layer too, is no embedding
         for k in INPUTS.get(node.op_type, ()):
             name, flipped = _source(node.input[k] if k < len(node.input) else "", makers, tensors)
-            maker = makers.get(name)
-            if maker is not None and maker.op_type == "Constant" and _attributes(maker).get("value") is not None:
-                tensors.setdefault(name, _attributes(maker)["value"])
             use = _use(node, k, flipped, len(tensors[name].dims)) if name in tensors else None
             if use is not None:
                 uses.setdefault(name, use)
