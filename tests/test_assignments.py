@@ -2,7 +2,9 @@
 
 import ast
 import csv
+import ctypes
 import html
+import importlib.util
 import json
 import os
 import re
@@ -290,8 +292,8 @@ def test_a_batch_of_thirty_with_accidents(built, tmp_path):
     files = {"text.ipynb": b"My answers", "truncated.ipynb": whole[:999], "empty.ipynb": b"", "paper.pdf": b"%PDF\xff"}
     for name, data in files.items():
         (folder / name).write_bytes(data)
-    for name, said in {"text": "another kind", "truncated": "breaks off", "empty": "is empty", "paper": "a PDF"}.items():
-        expected[next(file for file in files if file.startswith(name))] = ("not a notebook", said, None)
+    for name, said in zip(files, ("another kind", "breaks off", "is empty", "a PDF")):
+        expected[name] = ("not a notebook", said, None)
     (folder / "folder").mkdir()
     expected["folder"] = ("not a notebook", "holds no file", None)
     wrong = [(q, list(mistakes.values())[which]) for which in (0, 1) for q, mistakes in WRONG["hw1"].items()]
@@ -433,6 +435,69 @@ def test_c1_what_is_graded_before_a_stop_is_there_and_nothing_else_is_left(batch
     assert (batch / "g.csv").stat().st_mode & 0o777 == 0o600
 
 
+LANDLOCK = sys.platform.startswith("linux") and ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), 1) > 0
+GUEST = """
+import pathlib, subprocess, sys, zipfile
+with zipfile.ZipFile("guest-1.0-py3-none-any.whl", "w") as wheel:
+    wheel.writestr("guest.py", "")
+    wheel.writestr("guest-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: guest\\nVersion: 1.0\\n")
+    wheel.writestr("guest-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    wheel.writestr("guest-1.0.dist-info/RECORD", "")
+get_ipython().run_line_magic("pip", "install --no-index guest-1.0-py3-none-any.whl")
+import guest
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600) # left over"], env={}, start_new_session=True)
+answer = 42
+"""
+CURIOUS = """
+import pathlib, shutil
+answer, done = 1, []
+for test in pathlib.Path("..", "tests").glob("*.py"):  # gives full marks, if somebody reads it
+    for change in (lambda: test.chmod(0o600), lambda: test.write_text(test.read_text().replace("== 42", "== 1"))):
+        try:
+            change()
+        except OSError:
+            pass
+try:
+    import guest
+    done.append("sees another's package")
+except ImportError:
+    pass
+for what, act in {
+    "reads": lambda: open({other!r}).read(),
+    "changes": lambda: open({other!r}, "a").write("x"),
+    "lists": lambda: list(pathlib.Path({other!r}).parent.iterdir()),
+    "reads hidden tests": lambda: open({built!r}, "rb").read(1),
+    "writes into the environment": lambda: open(pathlib.Path(pathlib.__file__).with_name("guest.txt"), "w"),
+    "removes": lambda: pathlib.Path({other!r}).unlink(),
+}.items():
+    try:
+        act()
+        done.append(what)
+    except OSError:
+        pass
+raise ValueError(", ".join(done) or "nothing can be reached")
+"""
+
+
+@pytest.mark.skipif(not LANDLOCK, reason="this system does not keep a process from files")
+def test_c3_a_submission_changes_neither_the_environment_nor_other_submissions_nor_its_tests(batch):
+    """One installs a package and leaves a process without our mark; the next looks for whatever it can reach."""
+    other, built = batch / "batch" / "hw1" / "a_guest.ipynb", batch / "built" / "autograder" / "hw1.zip"
+    curious = CURIOUS.replace("{other!r}", repr(str(other))).replace("{built!r}", repr(str(built)))
+    hand_in(batch, a_guest=GUEST, b_curious=curious)
+    before = other.read_bytes()
+    process = grading(batch, "--jobs", 1)
+    said = process.communicate(timeout=200)[0]
+    found = rows(batch / "g.csv")
+    assert found["hw1/a_guest.ipynb"]["machine"] == "3", found
+    assert found["hw1/b_curious.ipynb"]["machine"] == "0" and "cannot keep submissions" not in said
+    assert found["hw1/b_curious.ipynb"]["message"] == (
+        "q1: answer should be 42.\nA cell raised ValueError: nothing can be reached."
+    )
+    assert other.read_bytes() == before and importlib.util.find_spec("guest") is None
+    assert not [p for p in psutil.process_iter(["cmdline"]) if "# left over" in " ".join(p.info["cmdline"] or ())]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="ends processes by signals")
 def test_c1_a_grading_that_is_stopped_at_once_leaves_the_earlier_one(batch):
     hand_in(batch, endless=ENDLESS)
@@ -494,8 +559,7 @@ def test_c1_grades_replace_the_earlier_ones_of_the_same_folder_through_a_link(ba
     for _ in range(2):
         course("grade", folder, *arguments, "--output", folder / "g.csv")
         assert list(rows(batch / "there.csv")) == ["hw1/paper.pdf"] and (folder / "g.csv").is_symlink()
-        made = {"there.csv", "there-by-hand-hw1.csv", "there.csv.earlier"}  # the last: it was no grading of ours
-        assert {path.name for path in batch.iterdir()} == {"built", "batch", "tmp", *made}
+        assert {path.name for path in batch.iterdir()} == {"built", "batch", "tmp", "there.csv"}
 
 
 def test_c1_a_row_that_finds_the_disk_full_is_not_written_by_half(batch, monkeypatch):

@@ -78,7 +78,7 @@ def extend(grades, rows):
             table = tables.Table([[*FIRST, *columns, *LAST]])
             heads = headings(table)
         records = table.records()
-        now = {row["submission"] for row in rows}
+        now = {row["submission"] for row in rows if row["status"] not in UNREAD}
         known = {record["submission"]: record for record in records}
         gone = {r["student"]: r for r in records if r["student"].isdigit() and r["submission"] not in now}
         for row in rows:
@@ -92,7 +92,8 @@ def extend(grades, rows):
                 begun = any(record.get(heads[name], "").strip() for name in criteria(assignment))
                 record |= facts | ({"look again": "handed in again"} if begun else {})
         table.rows = [table.columns, *([record.get(column, "") for column in table.columns] for record in records)]
-        table.write(sheet(grades, assignment))
+        if records:
+            table.write(sheet(grades, assignment))
 
 
 def merge(rows, typed):

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections import Counter
+from collections import Counter, defaultdict
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -75,7 +75,7 @@ class Grader:
             made = fingerprint(submission.data(), self.tests[submission.assignment])
         except Failure as failure:
             made = fingerprint(plain(failure.args[1:]).encode(), self.tests[submission.assignment])
-        return row["file"] == self.fingerprint(made, row)
+        return row.get("file") == self.fingerprint(made, row)
 
     def run(self, notebook, tests):
         """What `inside` says of a notebook. It gets a home of its own, and copies, so that it can spoil only these."""
@@ -154,22 +154,33 @@ def plain(messages):
 class Progress:
     """How far the grading is, and how long it still takes."""
 
-    def __init__(self, total):
-        self.total, self.done, self.begin = total, 0, time.monotonic()
+    def __init__(self, tasks):
+        self.left, self.took = Counter(task.assignment for task in tasks), defaultdict(list)
+        self.total, self.begin, self.lock = len(tasks), time.monotonic(), threading.Lock()
 
-    def __call__(self, row):
-        self.done += 1
-        spent = time.monotonic() - self.begin
-        points = f" {row['machine']} of {row['out of']}" if row.get("machine") else ""
-        left = remaining(spent, self.done, self.total)
-        say(f"{self.done} of {self.total}{left}: {row['submission']}: {row['status']}{points}")
+    def __call__(self, task, row, seconds):
+        with self.lock:
+            self.left[task.assignment] -= 1
+            self.took[task.assignment].append(seconds)
+            points = f" {row['machine']} of {row['out of']}" if row.get("machine") else ""
+            left = in_words(remaining(time.monotonic() - self.begin, self.took, self.left))
+            done = self.total - self.left.total()
+            say(f"{done} of {self.total}{left}: {row['submission']}: {row['status']}{points}")
 
 
-def remaining(spent, done, total):
-    """The time left, in words, once enough are done to tell: they are not in order of their length."""
-    if done < min(5, total) or done == total:
+def remaining(spent, took, left):
+    """The seconds left, from how long those of each assignment took that are done; None while these are too few."""
+    done = [seconds for one in took.values() for seconds in one]
+    if len(done) < 5 or not left.total():
+        return None
+    mean = sum(done) / len(done)
+    work = sum(count * (sum(took[name]) / len(took[name]) if took.get(name) else mean) for name, count in left.items())
+    return spent * work / sum(done)
+
+
+def in_words(seconds):
+    if seconds is None:
         return ""
-    seconds = spent / done * (total - done)
     return f", {seconds / 60:.0f} minutes left" if seconds > 100 else f", {seconds:.0f} seconds left"
 
 
@@ -224,12 +235,13 @@ def grade(folder, assignment=None, jobs=None, timeout=300, memory=2000, output="
 
 def run_all(tasks, grader, book, jobs):
     """Grade tasks side by side, and write each row at once. Returns the rows by name."""
-    progress = Progress(len(tasks))
+    progress = Progress(tasks)
 
     def work(task):
+        begin = time.monotonic()
         row = grader.row(task)
         book.write(row)  # here, where no interrupt arrives
-        progress(row)
+        progress(task, row, time.monotonic() - begin)
         return task.shown, row
 
     try:
@@ -258,11 +270,11 @@ def run_all(tasks, grader, book, jobs):
 
 
 def own_files(place, output):
-    """What of this grading may lie among the submissions: the CSV, those of before, and the sheets."""
+    """What of this grading may lie among the submissions: the CSV, those of before, sheets and pages."""
     output = Path(output)
     if output.absolute().parent.resolve() != place.resolve():
         return set()
-    own = re.compile(rf"{re.escape(output.name)}(\.earlier\d*)?|{re.escape(output.stem)}-.*\.(csv|html)")
+    own = re.compile(rf"{re.escape(output.name)}(\.earlier\d*)?|{re.escape(output.stem)}-(by-hand-hw\d+\.csv|pages)")
     return {file.name for file in place.iterdir() if own.fullmatch(file.name)}
 
 
