@@ -394,6 +394,11 @@ def test_c8_points_stay_with_a_student_who_hands_in_again_and_the_sheet_says_so(
     assert rows["hw1/anna_7_200_hw1-1.ipynb"]["total"] == "13"
     (record,) = tables.read(by_hand.sheet(batch / "g.csv", "hw1")).records()
     assert record["look again"] == "handed in again" and record["submission"] == "hw1/anna_7_200_hw1-1.ipynb"
+    fill(batch, **{"7": ["1"] * 6 + ["", ""]})
+    with zipfile.ZipFile(batch / "built" / "autograder" / "hw1.zip", "a") as archive:
+        archive.writestr("mended.txt", "")
+    grade(batch)  # with other tests the answer is still what was read
+    assert tables.read(by_hand.sheet(batch / "g.csv", "hw1")).records()[0]["look again"] == ""
 
 
 @pytest.mark.parametrize("value", ["3", "-1", "one", "1.5.0", "nan"])

@@ -84,11 +84,11 @@ def extend(grades, rows):
         for row in rows:
             if row["submission"].partition("/")[0] != assignment or row["status"] in UNREAD:
                 continue
-            facts = {name: row[name] for name in (*FIRST, "file")}
+            facts = {name: row[name] for name in FIRST} | {"file": row["file"].partition("-")[0]}
             record = known.get(row["submission"]) or gone.get(row["student"])
             if record is None:
                 records.append(facts)
-            elif record.get("file") != row["file"]:
+            elif record.get("file") != facts["file"]:
                 begun = any(record.get(heads[name], "").strip() for name in criteria(assignment))
                 record |= facts | ({"look again": "handed in again"} if begun else {})
         table.rows = [table.columns, *([record.get(column, "") for column in table.columns] for record in records)]

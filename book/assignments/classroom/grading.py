@@ -47,35 +47,34 @@ class Grader:
         row = {"submission": submission.shown, "student": submission.student, "name": submission.name}
         row["out of"] = f"{sum(q.points for q in questions(masters()[name]).values() if not q.manual):g}"
         try:
-            data = submission.data()
-            row["file"] = fingerprint(data, self.tests[name])
-            report = self.run(clean(parse(data, name)), self.tests[name])
+            row["file"] = self.made_from(submission)
+            report = self.run(clean(parse(submission.data(), name)), self.tests[name])
             row |= {"status": "graded", "machine": f"{sum(report['scores'].values()):g}"}
             row |= {question: f"{score:g}" for question, score in report["scores"].items()}
             row["message"] = plain(report["messages"])
         except Failure as failure:
             row |= {"status": failure.args[0], "message": plain(failure.args[1:])}
         except Exception as error:  # one submission must not end the batch
-            row |= {
-                "status": "crashed",
-                "message": plain([f"The grader itself failed: {type(error).__name__}: {error}"]),
-            }
-        row["file"] = self.fingerprint(row.get("file") or fingerprint(row["message"].encode(), self.tests[name]), row)
+            said = f"The grader itself failed: {type(error).__name__}: {error}"
+            row |= {"status": "crashed", "message": plain([said])}
+        row["file"] += self.limits(row)
         return row
 
-    def fingerprint(self, file, row):
-        """What a row was made from; of one that met a limit, the limits too."""
-        return f"{file} {self.timeout:g}s {self.memory:g}MB" if row["status"] in LIMITED else file
+    def made_from(self, submission):
+        """What tells a submission from what it was before, and the tests from others."""
+        try:
+            data = submission.data()
+        except Failure as failure:
+            data = " ".join(failure.args).encode("utf-8", "backslashreplace")
+        return f"{fingerprint(data)}-{fingerprint(self.tests[submission.assignment])}"
+
+    def limits(self, row):
+        """The limits, if a row came of one of them."""
+        return f"-{self.timeout:g}s-{self.memory:g}MB" if row["status"] in LIMITED else ""
 
     def keeps(self, submission, row):
         """Whether the row of an earlier grading is still right."""
-        if not row:
-            return False
-        try:
-            made = fingerprint(submission.data(), self.tests[submission.assignment])
-        except Failure as failure:
-            made = fingerprint(plain(failure.args[1:]).encode(), self.tests[submission.assignment])
-        return row.get("file") == self.fingerprint(made, row)
+        return bool(row) and row.get("file") == self.made_from(submission) + self.limits(row)
 
     def run(self, notebook, tests):
         """What `inside` says of a notebook. It gets a home of its own, and copies, so that it can spoil only these."""

@@ -5,9 +5,11 @@ writes only to its own folder, and reads the system, the packages and its tests,
 kept from accidents only. It always shares the network.
 """
 
+import contextlib
 import importlib.util
 import json
 import os
+import re
 import secrets
 import shutil
 import site
@@ -41,8 +43,8 @@ class Workroom:
 
     def __enter__(self):
         for other in Path(tempfile.gettempdir()).glob("zimp-grading-*"):
-            pid, begin = other.name.split("-")[2:4]
-            if not alive(int(pid), int(begin)):
+            match = re.fullmatch(r"zimp-grading-(\d+)-(\d+)-\w+", other.name)
+            if match and not alive(int(match[1]), int(match[2])):
                 remove(other)
         me = psutil.Process()
         name = f"zimp-grading-{me.pid}-{me.create_time():.0f}-"
@@ -114,7 +116,8 @@ def remove(folder):
     """Remove a folder of submissions, and end what still runs there."""
     end(str(folder))
     for place, names, _ in os.walk(folder):
-        for name in names:
-            if not os.path.islink(os.path.join(place, name)):
-                os.chmod(os.path.join(place, name), 0o700)  # a submission may have locked its own folders
+        for path in (os.path.join(place, name) for name in names):
+            if not os.path.islink(path):
+                with contextlib.suppress(OSError):
+                    os.chmod(path, 0o700)  # a submission may have locked its own folders
     shutil.rmtree(folder, ignore_errors=True)
