@@ -137,7 +137,7 @@ def test_ci_runs_the_readme_command_and_not_a_copy():
 def test_ci_runs_the_quick_tests_as_another_processor_would():
     assert 'run_marked CONTRIBUTING.md "other processors"' in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     command = re.search(r"<!-- other processors -->\n```sh\n(.*)\n```", CONTRIBUTING).group(1)
-    assert 'pytest -m "not slow"' in command
+    assert 'pytest -n 2 -m "not slow"' in command
     assert {"ATEN_CPU_CAPABILITY=default", "MKL_CBWR=COMPATIBLE", "ONEDNN_MAX_CPU_ISA=SSE41"} <= {*command.split()}
 
 
