@@ -415,18 +415,20 @@ def test_c8_what_is_no_number_of_points_is_said_before_anything_is_graded(batch,
 
 def test_the_answers_to_a_question_are_on_one_page_without_scripts_and_without_what_was_given(batch):
     heading, other = "## Question 8: an edge that no tree wants (3 points, read by a person)", "## Question 9: what"
-    given = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text) for text in (heading, other)])
+    texts = [f"<!-- BEGIN QUESTION -->\n\n{heading}", "<!-- END QUESTION -->", other]
+    given = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text) for text in texts])
     for kind in ("student", "instructor"):
         (batch / "built" / kind).mkdir()
         nbformat.write(given, batch / "built" / kind / "hw1.ipynb")
     mine = nbformat.from_dict(given)
-    mine.cells.insert(1, nbformat.v4.new_markdown_cell("Take a tree <script>alert(1)</script> with $e$ in it."))
+    mine.cells.insert(1, nbformat.v4.new_markdown_cell("Take a *tree* <script>alert(1)</script> with $e_1 < e_2$."))
     mine.cells.append(nbformat.v4.new_markdown_cell("Not of this question"))
     hand_in(batch, "Müller Anna_101_assignsubmission_file_hw1.ipynb", nbformat.writes(mine).encode())
     hand_in(batch, "blank.ipynb", nbformat.writes(given).encode())
     by_hand.answers(batch / "class", output=batch / "pages", built=batch / "built")
     page = (batch / "pages" / "hw1-q8.html").read_text(encoding="utf-8")
-    assert "Müller Anna, 101" in page and "Take a tree" in page and "<script>alert" not in page
+    assert "Müller Anna, 101" in page and "Take a <em>tree</em>" in page and "<script>alert" not in page
+    assert '<span class="math">$e_1 &lt; e_2$</span>' in page
     assert "Not of this question" not in page and page.count("No answer under the heading") == 2
 
 

@@ -67,7 +67,9 @@ def questions(master):
 def criteria_of(text, points):
     """The criteria that a question states, if their points make up those of the question; else the question itself."""
     for pattern in CRITERION:
-        found = tuple((m["text"], COUNTS.get(m["points"]) or int(m["points"])) for m in pattern.finditer(text))
+        found = tuple(
+            (m["text"].replace("$", ""), COUNTS.get(m["points"]) or int(m["points"])) for m in pattern.finditer(text)
+        )
         if sum(worth for _, worth in found) == points:
             return found
     return (("the whole question", points),)

@@ -3,15 +3,22 @@
 The sheet lies beside the CSV of the grades. Grading again adds rows to it and changes no points.
 """
 
+import re
 import sys
+import textwrap
+from html import escape
 from pathlib import Path
 
 import nbformat
+from markdown_it import MarkdownIt
+from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 from classroom import tables
 from classroom.assignments import DIST, masters, questions
 from classroom.isolation import Workroom
+from classroom.pages import bullets, fill
 from classroom.submissions import Failure, find, parse, places
+from zimp.lab.record import write_whole
 
 FIRST, LAST = ["submission", "student", "name"], ["comment", "look again", "file"]
 UNREAD = {"not a notebook", "wrong assignment", "earlier attempt"}  # in which there is nothing to read
@@ -74,7 +81,9 @@ def extend(grades, rows):
             continue
         table, heads = read(grades, assignment)
         if table is None:
-            columns = [f"{name} (of {one[2]}) {one[1][:60]}" for name, one in criteria(assignment).items()]
+            columns = [
+                f"{name} (of {one[2]}) {textwrap.shorten(one[1], 60)}" for name, one in criteria(assignment).items()
+            ]
             table = tables.Table([[*FIRST, *columns, *LAST]])
             heads = headings(table)
         records = table.records()
@@ -112,32 +121,30 @@ def merge(rows, typed):
 
 def answers(folder, assignment=None, output="answers", built=DIST):
     """Write pages with all answers to a written question, one below the other, to read beside the sheet."""
-    from nbconvert import HTMLExporter
-
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
-    exporter = HTMLExporter(sanitize_html=True, exclude_input_prompt=True, exclude_output_prompt=True)
     with Workroom() as room:
         for name, place in places(Path(folder), assignment, room.folder / "export").items():
-            given, model = (
-                nbformat.read(Path(built) / kind / f"{name}.ipynb", 4) for kind in ("student", "instructor")
-            )
-            handed_in = list(opened(name, place))
+            given, model = (read_built(built, kind, name) for kind in ("student", "instructor"))
+            notebooks = [("Model answer", model), *opened(name, place)]
             for question in questions(masters()[name]).values():
-                if not question.manual:
-                    continue
-                page = [f"# {name}, {question.name}: {question.title}", *criteria_list(question)]
-                cells = [nbformat.v4.new_markdown_cell("\n".join(page))]
-                for who, notebook in [("Model answer", model), *handed_in]:
-                    cells.append(nbformat.v4.new_markdown_cell(f"## {who}"))
-                    cells += answer(notebook, question.name, given)
-                body, _ = exporter.from_notebook_node(nbformat.v4.new_notebook(cells=cells))
-                (output / f"{name}-{question.name}.html").write_text(body, encoding="utf-8")
-                print(f"{output / f'{name}-{question.name}.html'}: {len(handed_in)} answers", flush=True)
+                if question.manual:
+                    criteria = [
+                        f"{question.name}.{k} (of {w}): {text}" for k, (text, w) in enumerate(question.criteria, 1)
+                    ]
+                    parts = [f"<h1>{escape(f'{name}, {question.name}: {question.title}')}</h1>", bullets(criteria)]
+                    for who, notebook in notebooks:
+                        parts.append(f"<h2>{escape(who)}</h2>{rendered(answer(notebook, question.name, given))}")
+                    page = output / f"{name}-{question.name}.html"
+                    write_whole(page, fill(f"{name}, {question.name}", parts))
+                    print(f"{page}: {len(notebooks) - 1} answers", flush=True)
 
 
-def criteria_list(question):
-    return ["", *(f"* {question.name}.{k} (of {w}): {text}" for k, (text, w) in enumerate(question.criteria, 1))]
+def read_built(built, kind, name):
+    file = Path(built) / kind / f"{name}.ipynb"
+    if not file.is_file():
+        sys.exit(f"{file} is not there; is the course built? --built says where")
+    return nbformat.read(file, as_version=4)
 
 
 def opened(name, place):
@@ -147,17 +154,38 @@ def opened(name, place):
             notebook = parse(submission.data(), name)
         except Failure:
             continue
-        who = submission.name if submission.name == submission.student else f"{submission.name}, {submission.student}"
-        yield f"{who.replace('_', ' ')}", notebook
+        known = submission.name != submission.student
+        yield f"{submission.name}, {submission.student}" if known else submission.name, notebook
 
 
 def answer(notebook, question, given):
     """The cells under the heading of a question, without those that were given to everybody."""
-    own = {cell.source.strip() for cell in given.cells}
+    known = {cell.source.strip() for cell in given.cells}
     found, inside = [], False
     for cell in notebook.cells:
-        if cell.cell_type == "markdown" and cell.source.lstrip().startswith("## "):
-            inside = cell.source.lstrip().startswith(f"## Question {question[1:]}:")
-        if inside and cell.source.strip() not in own:
+        if cell.cell_type == "markdown" and (heading := re.search(r"^## .*", cell.source, flags=re.M)):
+            inside = heading[0].startswith(f"## Question {question[1:]}:")
+        if inside and cell.source.strip() not in known and cell.source.strip() != "<!-- END QUESTION -->":
             found.append(cell)
-    return found or [nbformat.v4.new_markdown_cell("*No answer under the heading of this question.*")]
+    return found
+
+
+def rendered(cells):
+    """Cells as HTML, which a student's own HTML is no part of: it would run in the browser of whoever reads it."""
+    text = MarkdownIt("js-default", {"html": False}).use(dollarmath_plugin, renderer=tex)
+    parts = []
+    for cell in cells:
+        parts.append(text.render(cell.source) if cell.cell_type == "markdown" else f"<pre>{escape(cell.source)}</pre>")
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if "image/png" in data:
+                parts.append(f'<img alt="" src="data:image/png;base64,{escape("".join(data["image/png"].split()))}">')
+            elif said := output.get("text") or data.get("text/plain") or output.get("evalue"):
+                parts.append(f"<pre>{escape(said[:5000])}</pre>")
+    return "".join(parts) or "<p><em>No answer under the heading of this question.</em></p>"
+
+
+def tex(content, options):
+    """Mathematics as it was typed, for MathJax."""
+    sign = "$$" if options["display_mode"] else "$"
+    return f'<span class="math">{sign}{escape(content)}{sign}</span>'

@@ -7,35 +7,8 @@ from pathlib import Path
 
 from classroom import by_hand, gradebook
 from classroom.assignments import masters, questions, title
+from classroom.pages import bullets, fill, mark, table
 from zimp.lab.record import write_whole
-
-PAGE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; --line: #8886; --bar: light-dark(#0072b2, #56b4e9); }}
-body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }}
-h1 {{ font-size: 1.5rem; margin-bottom: 0; }}
-h2 {{ font-size: 1.1rem; margin: 1.5rem 0 0.25rem; border-top: 1px solid var(--line); padding-top: 0.75rem; }}
-h2 span, .total {{ float: right; font-variant-numeric: tabular-nums; }}
-p, ul {{ margin: 0.25rem 0; }}
-.wide {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }}
-th, td {{ text-align: left; padding: 0.25rem 0.5rem; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }}
-td.n, th.n {{ text-align: right; white-space: nowrap; }}
-meter {{ width: 6rem; }}
-@media print {{ body {{ margin: 0; max-width: none; }} h2 {{ break-after: avoid; }} }}
-</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
 
 
 def report(grades, output=None):
@@ -63,10 +36,6 @@ def page_name(submission):
     """The name of a student's page. Moodle takes pages back whose names begin as those it gave to the files."""
     name = re.sub(r"[^\w. /()-]", "_", submission)
     return f"{name}{'_' if name.endswith('_assignsubmission_file') else '-'}feedback.html"
-
-
-def mark(value, worth):
-    return f"{value or '–'} of {worth:g}"
 
 
 def student_page(row, typed):
@@ -101,22 +70,7 @@ def student_page(row, typed):
         parts.append(f"<h2>Comment</h2><p>{escape(comment)}</p>")
     if lines:
         parts.append(f"<h2>The run of your notebook</h2>{bullets(lines)}")
-    return PAGE.format(title=escape(f"{assignment}, {row['name']}"), body="\n".join(parts))
-
-
-def bullets(lines):
-    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
-
-
-def table(heads, rows, numbers):
-    """A table; the columns from `numbers` on hold numbers. Cells that begin with < are HTML already."""
-
-    def line(tag, cells):
-        kinds = (f'<{tag} class="n">' if k >= numbers else f"<{tag}>" for k in range(len(cells)))
-        made = (cell if str(cell).startswith("<") else escape(str(cell)) for cell in cells)
-        return "<tr>" + "".join(f"{kind}{cell}</{tag}>" for kind, cell in zip(kinds, made)) + "</tr>"
-
-    return '<div class="wide"><table>' + line("th", heads) + "".join(line("td", row) for row in rows) + "</table></div>"
+    return fill(f"{assignment}, {row['name']}", parts)
 
 
 def statistics_page(rows, before):
@@ -133,7 +87,7 @@ def statistics_page(rows, before):
     if before:
         parts.append("<h2>What changed against the grading before</h2>")
         parts.append(table(["submission", "points", "what"], list(changes(rows, before)), 3))
-    return PAGE.format(title="Statistics of a grading", body="\n".join(parts))
+    return fill("Statistics of a grading", parts)
 
 
 def by_question(assignment, rows):
