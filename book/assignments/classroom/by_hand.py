@@ -129,10 +129,10 @@ def answers(folder, assignment=None, output="answers", built=DIST):
             notebooks = [("Model answer", model), *opened(name, place)]
             for question in questions(masters()[name]).values():
                 if question.manual:
-                    criteria = [
+                    judged = [
                         f"{question.name}.{k} (of {w}): {text}" for k, (text, w) in enumerate(question.criteria, 1)
                     ]
-                    parts = [f"<h1>{escape(f'{name}, {question.name}: {question.title}')}</h1>", bullets(criteria)]
+                    parts = [f"<h1>{escape(f'{name}, {question.name}: {question.title}')}</h1>", bullets(judged)]
                     for who, notebook in notebooks:
                         parts.append(f"<h2>{escape(who)}</h2>{rendered(answer(notebook, question.name, given))}")
                     page = output / f"{name}-{question.name}.html"
