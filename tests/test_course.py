@@ -117,6 +117,7 @@ def test_c2_zips_and_folders_as_students_make_them_are_read(batch, files):
         ("a.zip", zipped({"hw1.zip": zipped({"hw1.ipynb": RIGHT})}), "holds another zip (hw1.zip)"),
         ("a.zip", zipped({}), "The zip is empty."),
         ("a.zip", zipped({"__MACOSX/._x": b"x"}), "The zip is empty."),
+        ("a.zip", zipped({"hw1.ipynb": RIGHT}).replace(RIGHT[:20], b"x" * 20), "The zip is damaged"),
         ("a.zip", zipped({"hw1.pdf": b"x"}), "holds no notebook (.ipynb), but hw1.pdf"),
         ("a.zip", zipped({"a.ipynb": RIGHT, "b.ipynb": RIGHT}), "2 files are in it (a.ipynb, b.ipynb)"),
         ("anna/a.ipynb", {"a.ipynb": RIGHT, "b.ipynb": RIGHT}, "2 files are in it (a.ipynb, b.ipynb)"),
@@ -284,6 +285,14 @@ def test_a_stopped_grading_goes_on_where_it_was_and_loses_no_row(batch, monkeypa
     assert {path.name for path in batch.iterdir()} >= {"g.csv"} and not list((batch / "tmp").iterdir())
 
 
+def test_points_that_a_submission_makes_up_are_no_grade(batch, monkeypatch):
+    hand_in(batch, "a.ipynb")
+    for scores in ({"q1": 1e9}, {"q1": -1}, {"q77": 1}, {"q1": float("nan")}):
+        monkeypatch.setattr(grading.Grader, "run", lambda *_, scores=scores: {"scores": scores, "messages": []})
+        (row,) = grade(batch).values()
+        assert row["status"] == "crashed" and row["machine"] == "" and "points that there are not" in row["message"]
+
+
 def test_c1_what_a_killed_grading_left_behind_is_removed_at_the_next_start_and_only_that(batch):
     left = batch / "tmp" / "zimp-grading-999999999-0-abc"
     (left / "runs" / "1" / "home" / "locked").mkdir(parents=True)
@@ -436,14 +445,14 @@ def test_the_answers_to_a_question_are_on_one_page_without_scripts_and_without_w
 
 
 def test_a_page_for_each_student_by_question_and_without_hidden_tests(batch):
-    hand_in(batch, "Müller <b>_101_assignsubmission_file/hw1.ipynb", "points = 1")
+    hand_in(batch, "Müller & Co_101_assignsubmission_file/hw1.ipynb", "points = 1")
     hand_in(batch, "crashed.ipynb", "crash")
     grade(batch)
     fill(batch, **{"101": ["1", "0", "1", "1", "1", "1"]})
     feedback.report(batch / "g.csv")
     folder = batch / "g-pages" / "feedback" / "hw1"
-    page = (folder / "Müller _b__101_assignsubmission_file_feedback.html").read_text(encoding="utf-8")
-    assert "Müller &lt;b&gt;" in page and "12 of 30" in page and "deaths has 5 numbers" in page
+    page = (folder / "Müller _ Co_101_assignsubmission_file_feedback.html").read_text(encoding="utf-8")
+    assert "Müller &amp; Co" in page and "12 of 30" in page and "deaths has 5 numbers" in page
     assert "1 of 2 hidden tests failed." in page and "Question 8: an edge that no tree wants" in page
     assert page.count("<h2>") == len(QUESTIONS) and "0 of 1: you find an edge of the cycle" in page
     assert "Kernel died" in (folder / "crashed.ipynb-feedback.html").read_text(encoding="utf-8")
@@ -580,6 +589,9 @@ def test_c11_messages_of_the_commands_are_sentences(batch, tmp_path):
         grading.grade(tmp_path / "none", built=batch / "built", output=batch / "g.csv")
     with pytest.raises(SystemExit, match="cannot be read"):
         feedback.report(tmp_path / "none.csv")
+    (batch / "folder.csv").mkdir()
+    with pytest.raises(SystemExit, match="cannot be written"):
+        tables.Table([["a"]]).write(batch / "folder.csv")
     (batch / "x.csv").write_text("a,b\n")
     with pytest.raises(SystemExit, match="is no CSV of this grader"):
         feedback.report(batch / "x.csv")

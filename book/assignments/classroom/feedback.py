@@ -5,7 +5,7 @@ from collections import Counter
 from html import escape
 from pathlib import Path
 
-from classroom import by_hand, gradebook
+from classroom import by_hand, gradebook, tables
 from classroom.assignments import masters, questions, title
 from classroom.pages import bullets, fill, mark, table
 from zimp.lab.record import write_whole
@@ -19,7 +19,7 @@ def report(grades, output=None):
     by_hand.extend(grades, rows.values())
     typed = by_hand.points(grades, assignments)
     by_hand.merge(rows.values(), typed)
-    write_whole(grades, gradebook.whole(columns, rows.values()))
+    tables.save(grades, gradebook.whole(columns, rows.values()))
     output = Path(output or grades.with_name(f"{grades.stem}-pages"))
     for name, row in rows.items():
         if row["status"] != "earlier attempt":

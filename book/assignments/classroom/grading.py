@@ -45,10 +45,13 @@ class Grader:
         """The row of a submission. Without a grade there is no number in it: 0 would look like one."""
         name = submission.assignment
         row = {"submission": submission.shown, "student": submission.student, "name": submission.name}
-        row["out of"] = f"{sum(q.points for q in questions(masters()[name]).values() if not q.manual):g}"
+        worth = {q.name: q.points for q in questions(masters()[name]).values() if not q.manual}
+        row |= {"out of": f"{sum(worth.values()):g}", "file": ""}
         try:
             row["file"] = self.made_from(submission)
             report = self.run(clean(parse(submission.data(), name)), self.tests[name])
+            if not all(0 <= score <= worth.get(question, -1) for question, score in report["scores"].items()):
+                raise Failure("crashed", "The run reported points that there are not: read this notebook.")
             row |= {"status": "graded", "machine": f"{sum(report['scores'].values()):g}"}
             row |= {question: f"{score:g}" for question, score in report["scores"].items()}
             row["message"] = plain(report["messages"])
@@ -208,8 +211,7 @@ def grade(folder, assignment=None, jobs=None, timeout=300, memory=2000, output="
             before = gradebook.read(output)[0]
         kept = {t.shown: before[t.shown] for t in tasks if grader.keeps(t, before.get(t.shown))}
         tasks = [task for task in tasks if task.shown not in kept]
-        if os.path.isfile(output):
-            by_hand.points(output, folders)  # what cannot be read there is said before the work
+        by_hand.points(output, folders)  # what cannot be read there is said before the work
         columns = dict.fromkeys(question for name in points for question in points[name])
         book = gradebook.Gradebook(output, columns, kept.values())
         if resume:

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import zipfile
+import zlib
 from collections import defaultdict
 from dataclasses import dataclass
 from io import BytesIO
@@ -60,6 +61,8 @@ class Submission:
             return content(*found[0])
         except OSError as error:
             raise not_a_notebook(f"The file cannot be read: {error.strerror or error}.") from error
+        except (ValueError, EOFError, zlib.error) as error:  # of a zip that lies about itself
+            raise not_a_notebook(f"The zip is damaged: {error}.") from error
 
 
 def places(folder, assignment, unpacked):

@@ -1,6 +1,7 @@
 """CSV files as spreadsheets and learning platforms write them, read and written back in their own way."""
 
 import csv
+import sys
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -31,7 +32,15 @@ class Table:
         return out.getvalue()
 
     def write(self, path):
-        write_whole(path, self.text().encode(self.encoding, "surrogateescape"))
+        save(path, self.text().encode(self.encoding, "surrogateescape"))
+
+
+def save(path, data):
+    """Write a file whole, or say why not: Windows locks what a spreadsheet has open."""
+    try:
+        write_whole(path, data)
+    except OSError as error:
+        sys.exit(f"{path} cannot be written ({error.strerror}); is it open in a spreadsheet?")
 
 
 def read(path):
