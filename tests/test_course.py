@@ -394,6 +394,18 @@ def test_c8_points_by_hand_are_merged_and_summed_and_kept_when_graded_again(batc
         assert len(tables.read(by_hand.sheet(batch / "g.csv", "hw1")).records()) == 4
 
 
+def test_c8_points_that_are_typed_into_the_csv_are_not_lost_in_silence(batch):
+    hand_in(batch, "anna.ipynb")
+    grade(batch)
+    table = tables.read(batch / "g.csv")
+    table.rows[1][table.columns.index("q8")] = "2"
+    table.write(batch / "g.csv")
+    before = (batch / "g.csv").read_bytes()
+    with pytest.raises(SystemExit, match=r"has points for q8 of hw1/anna.ipynb, and .*g-by-hand-hw1.csv has none"):
+        feedback.report(batch / "g.csv")
+    assert (batch / "g.csv").read_bytes() == before
+
+
 def test_c8_points_stay_with_a_student_who_hands_in_again_and_the_sheet_says_so(batch):
     hand_in(batch, "anna_7_100_hw1.ipynb")
     grade(batch)

@@ -79,7 +79,10 @@ def main():
         if number and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores it
             signal.signal(number, signal.default_int_handler)
     arguments = vars(parser.parse_args())
-    arguments.pop("do")(**arguments)
+    try:
+        arguments.pop("do")(**arguments)
+    except KeyboardInterrupt:
+        sys.exit("stopped")
 
 
 if __name__ == "__main__":

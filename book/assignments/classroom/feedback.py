@@ -1,6 +1,7 @@
 """Pages to read: one for each student, by question and without the hidden tests, and the statistics of a grading."""
 
 import re
+import sys
 from collections import Counter
 from html import escape
 from pathlib import Path
@@ -18,7 +19,12 @@ def report(grades, output=None):
     assignments = sorted({name.partition("/")[0] for name in rows} & masters().keys())
     by_hand.extend(grades, rows.values())
     typed = by_hand.points(grades, assignments)
+    before = {name: dict(row) for name, row in rows.items()}
     by_hand.merge(rows.values(), typed)
+    for name, row in rows.items():
+        for question in (column for column in columns if before[name][column] and not row[column]):
+            where = by_hand.sheet(grades, name.partition("/")[0])
+            sys.exit(f"{grades} has points for {question} of {name}, and {where} has none: type them there")
     tables.save(grades, gradebook.whole(columns, rows.values()))
     output = Path(output or grades.with_name(f"{grades.stem}-pages"))
     for name, row in rows.items():
@@ -26,8 +32,8 @@ def report(grades, output=None):
             page = output / "feedback" / page_name(name)
             page.parent.mkdir(parents=True, exist_ok=True)
             write_whole(page, student_page(row, typed.get(name, ({}, ""))))
-    before = gradebook.earlier(grades)
-    write_whole(output / "statistics.html", statistics_page(rows, gradebook.read(before)[0] if before else {}))
+    aside = gradebook.earlier(grades)
+    write_whole(output / "statistics.html", statistics_page(rows, gradebook.read(aside)[0] if aside else {}))
     waiting = sum(row["status"] == "graded" and not row["total"] for row in rows.values())
     print(f"{grades} has {len(rows)} rows, {waiting} of them wait for points by hand; the pages are in {output}")
 

@@ -246,7 +246,7 @@ def run_all(tasks, grader, book, jobs):
         return task.shown, row
 
     try:
-        if any(tasks):
+        if tasks:
             grader.room.prepare()
         with ThreadPoolExecutor(jobs) as pool:
             try:
