@@ -463,7 +463,7 @@ def test_a_page_for_each_student_by_question_and_without_hidden_tests(batch):
     fill(batch, **{"101": ["1", "0", "1", "1", "1", "1"]})
     feedback.report(batch / "g.csv")
     folder = batch / "g-pages" / "feedback" / "hw1"
-    page = (folder / "Müller _ Co_101_assignsubmission_file_feedback.html").read_text(encoding="utf-8")
+    page = (folder / "Müller & Co_101_assignsubmission_file_feedback.html").read_text(encoding="utf-8")
     assert "Müller &amp; Co" in page and "12 of 30" in page and "deaths has 5 numbers" in page
     assert "1 of 2 hidden tests failed." in page and "Question 8: an edge that no tree wants" in page
     assert page.count("<h2>") == len(QUESTIONS) and "0 of 1: you find an edge of the cycle" in page
