@@ -2,7 +2,9 @@
 
 import ast
 import csv
+import ctypes
 import html
+import importlib.util
 import json
 import os
 import re
@@ -42,7 +44,7 @@ def course(*arguments):
 
 
 def rows(file):
-    with open(file, encoding="utf-8", newline="") as lines:
+    with open(file, encoding="utf-8-sig", newline="") as lines:
         return {row["submission"]: row for row in csv.DictReader(lines)}
 
 
@@ -196,8 +198,8 @@ def test_the_solutions_score_everything_and_blanks_nothing(built, tmp_path):
     graded = rows(tmp_path / "g.csv")
     for name in NAMES:
         right, blank = graded[f"{name}/solution.ipynb"], graded[f"{name}/blank.ipynb"]
-        assert right["total"] == right["out of"] and right["message"] == ""
-        assert blank["total"] == "0" and {blank[question] for question in WRONG[name]} == {"0"}
+        assert right["machine"] == right["out of"] and right["message"] == ""
+        assert blank["machine"] == "0" and {blank[question] for question in WRONG[name]} == {"0"}
         questions = {k for k in right if re.fullmatch(r"q\d+", k) and right[k]}
         assert questions == set(WRONG[name]), "manual questions have no points, all others have"
         assert sum(float(right[question]) for question in questions) == float(right["out of"])
@@ -290,8 +292,10 @@ def test_a_batch_of_thirty_with_accidents(built, tmp_path):
     files = {"text.ipynb": b"My answers", "truncated.ipynb": whole[:999], "empty.ipynb": b"", "paper.pdf": b"%PDF\xff"}
     for name, data in files.items():
         (folder / name).write_bytes(data)
+    for name, said in zip(files, ("another kind", "breaks off", "is empty", "a PDF")):
+        expected[name] = ("not a notebook", said, None)
     (folder / "folder").mkdir()
-    expected |= {name: ("not a notebook", "no notebook", None) for name in [*files, "folder"]}
+    expected["folder"] = ("not a notebook", "holds no file", None)
     wrong = [(q, list(mistakes.values())[which]) for which in (0, 1) for q, mistakes in WRONG["hw1"].items()]
     for k, (question, source) in enumerate(wrong[: 30 - len(expected)]):
 
@@ -311,12 +315,12 @@ def test_a_batch_of_thirty_with_accidents(built, tmp_path):
         assert row["status"] == status, (name, row)
         assert message in row["message"], (name, row)
         if points is None:
-            assert row["total"] == "" and row["message"], (name, row)
+            assert row["machine"] == "" and row["message"], (name, row)
         else:
             right = graded["correct.ipynb"]
             lost = {question for question in WRONG["hw1"] if row[question] != right[question]}
             assert lost == {"all": set(), "none": set(WRONG["hw1"])}.get(points, {points}), (name, row)
-    assert graded["correct.ipynb"]["total"] == graded["correct.ipynb"]["out of"]
+    assert graded["correct.ipynb"]["machine"] == graded["correct.ipynb"]["out of"]
     assert (built / "autograder" / "hw1.zip").read_bytes() == before
     assert len(list(folder.iterdir())) == len(expected)
     sentences = [row["message"] for row in graded.values()]
@@ -400,7 +404,7 @@ def test_c1_a_row_is_there_whatever_the_file_and_the_error_are_called(batch):
     said = process.communicate(timeout=120)
     assert process.returncode == 0 and "2 graded" in said[0], said
     found = rows(batch / "g.csv")
-    assert found["hw1/M\\xfcller.ipynb"]["total"] == "3" and found["hw1/wrong.ipynb"]["total"] == "0"
+    assert found["hw1/M\\xfcller.ipynb"]["machine"] == "3" and found["hw1/wrong.ipynb"]["machine"] == "0"
     assert list(found) == sorted(found) and not list((batch / "tmp").iterdir())
 
 
@@ -419,6 +423,7 @@ def test_c1_what_is_graded_before_a_stop_is_there_and_nothing_else_is_left(batch
     assert "Traceback" not in said
     if name != "SIGKILL":
         assert process.returncode == 1 and "stopped: 2 graded are in" in said and "g.csv.earlier" in said
+        assert "--resume" in said
     until(
         lambda: not processes(batch / "tmp") and not list((batch / "tmp").iterdir()), 0.1 if "stopped" in said else 20
     )
@@ -428,6 +433,69 @@ def test_c1_what_is_graded_before_a_stop_is_there_and_nothing_else_is_left(batch
     }  # fmt: skip
     assert (batch / "g.csv.earlier").read_text() == "submission,total\nhw1/anna.ipynb,7\n"
     assert (batch / "g.csv").stat().st_mode & 0o777 == 0o600
+
+
+LANDLOCK = sys.platform.startswith("linux") and ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), 1) > 0
+GUEST = """
+import pathlib, subprocess, sys, zipfile
+with zipfile.ZipFile("guest-1.0-py3-none-any.whl", "w") as wheel:
+    wheel.writestr("guest.py", "")
+    wheel.writestr("guest-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: guest\\nVersion: 1.0\\n")
+    wheel.writestr("guest-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    wheel.writestr("guest-1.0.dist-info/RECORD", "")
+get_ipython().run_line_magic("pip", "install --no-index guest-1.0-py3-none-any.whl")
+import guest
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600) # left over"], env={}, start_new_session=True)
+answer = 42
+"""
+CURIOUS = """
+import pathlib, shutil
+answer, done = 1, []
+for test in pathlib.Path("..", "tests").glob("*.py"):  # gives full marks, if somebody reads it
+    for change in (lambda: test.chmod(0o600), lambda: test.write_text(test.read_text().replace("== 42", "== 1"))):
+        try:
+            change()
+        except OSError:
+            pass
+try:
+    import guest
+    done.append("sees another's package")
+except ImportError:
+    pass
+for what, act in {
+    "reads": lambda: open({other!r}).read(),
+    "changes": lambda: open({other!r}, "a").write("x"),
+    "lists": lambda: list(pathlib.Path({other!r}).parent.iterdir()),
+    "reads hidden tests": lambda: open({built!r}, "rb").read(1),
+    "writes into the environment": lambda: open(pathlib.Path(pathlib.__file__).with_name("guest.txt"), "w"),
+    "removes": lambda: pathlib.Path({other!r}).unlink(),
+}.items():
+    try:
+        act()
+        done.append(what)
+    except OSError:
+        pass
+raise ValueError(", ".join(done) or "nothing can be reached")
+"""
+
+
+@pytest.mark.skipif(not LANDLOCK, reason="this system does not keep a process from files")
+def test_c3_a_submission_changes_neither_the_environment_nor_other_submissions_nor_its_tests(batch):
+    """One installs a package and leaves a process without our mark; the next looks for whatever it can reach."""
+    other, built = batch / "batch" / "hw1" / "a_guest.ipynb", batch / "built" / "autograder" / "hw1.zip"
+    curious = CURIOUS.replace("{other!r}", repr(str(other))).replace("{built!r}", repr(str(built)))
+    hand_in(batch, a_guest=GUEST, b_curious=curious)
+    before = other.read_bytes()
+    process = grading(batch, "--jobs", 1)
+    said = process.communicate(timeout=200)[0]
+    found = rows(batch / "g.csv")
+    assert found["hw1/a_guest.ipynb"]["machine"] == "3", found
+    assert found["hw1/b_curious.ipynb"]["machine"] == "0" and "cannot keep submissions" not in said
+    assert found["hw1/b_curious.ipynb"]["message"] == (
+        "q1: answer should be 42.\nA cell raised ValueError: nothing can be reached."
+    )
+    assert other.read_bytes() == before and importlib.util.find_spec("guest") is None
+    assert not [p for p in psutil.process_iter(["cmdline"]) if "# left over" in " ".join(p.info["cmdline"] or ())]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="ends processes by signals")
@@ -453,7 +521,7 @@ def test_c1_a_grading_that_is_stopped_at_once_leaves_the_earlier_one(batch):
         (["--output", "link.csv"], "is there already, and is no CSV of an earlier grading"),
         (["--built", "none"], "hw1.zip cannot be read"),
         (["--built", "other"], "has other questions than hw1.md (q77); build the course again"),
-        (["--jobs", "-1"], "--jobs -1 is not a number of submissions"),
+        (["--jobs", "-1"], "--jobs -1 must be greater than 0"),
         (["--assignment", "hw2"], "hw2.zip cannot be read"),
     ],
 )
@@ -469,8 +537,9 @@ def test_c1_a_start_that_fails_grades_nothing_and_leaves_the_earlier_grades(batc
     before = {path: path.read_bytes() for path in batch.rglob("*") if path.is_file()}
     monkeypatch.syspath_prepend(ASSIGNMENTS)
     import course
+    from classroom.grading import Grader
 
-    monkeypatch.setattr(course, "grade_one", lambda *_: pytest.fail("has begun to grade"))
+    monkeypatch.setattr(Grader, "row", lambda *_: pytest.fail("has begun to grade"))
     monkeypatch.chdir(batch)
     command = ["course.py", "grade", "batch", "--built", "built", "--output", "g.csv", *arguments]
     monkeypatch.setattr(sys, "argv", command)
@@ -495,9 +564,9 @@ def test_c1_grades_replace_the_earlier_ones_of_the_same_folder_through_a_link(ba
 
 def test_c1_a_row_that_finds_the_disk_full_is_not_written_by_half(batch, monkeypatch):
     monkeypatch.syspath_prepend(ASSIGNMENTS)
-    import course
+    from classroom.gradebook import Gradebook
 
-    grades = course.Grades(batch / "g.csv", ["q1"])
+    grades = Gradebook(batch / "g.csv", ["q1"])
     grades.write({"submission": "hw1/a", "status": "graded"})
     file = grades.file
 
@@ -519,13 +588,13 @@ def test_c1_a_row_that_finds_the_disk_full_is_not_written_by_half(batch, monkeyp
 
 def test_a_master_that_fails_its_own_tests_does_not_build_and_says_why(tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(ASSIGNMENTS)
-    import course
+    from classroom import assignments, building
 
     text = (ASSIGNMENTS / "hw1.md").read_text(encoding="utf-8")
     question = re.search(r"# (q\d+)\ndef (\w+)\(", text)
     broken = text.replace(question.group(0), f"# {question.group(1)}\ndef renamed_{question.group(2)}(", 1)
     assert broken != text
     (tmp_path / "hw1.md").write_text(broken, encoding="utf-8")
-    monkeypatch.setattr(course, "HERE", tmp_path)
+    monkeypatch.setattr(assignments, "HERE", tmp_path)
     with pytest.raises(SystemExit, match=f"hw1.md does not build(.|\n)*{question.group(1)} results"):
-        course.build(tmp_path / "out", OFFERING)
+        building.build(tmp_path / "out", OFFERING)
