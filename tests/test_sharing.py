@@ -16,11 +16,16 @@ from test_book import BOOK, PAGES, TOC
 ADDRESS = yaml.safe_load((BOOK / "_config.yml").read_text(encoding="utf-8"))["html"]["baseurl"]
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", ["index", *PAGES])
 def test_a_page_says_what_it_is_where_it_is_shared(site, page):
     head = BeautifulSoup((site / f"{page}.html").read_text(encoding="utf-8").split("</head>")[0], "html.parser")
     said = {tag.get("property") or tag.get("name"): tag["content"] for tag in head.find_all("meta", content=True)}
-    assert said["og:url"] == urljoin(ADDRESS, f"{page}.html") == head.find("link", rel="canonical")["href"]
+    address = urljoin(ADDRESS, f"{TOC['root'] if page == 'index' else page}.html")
+    assert said["og:url"] == address
+    if page == "index":
+        assert address.endswith(head.find("meta", {"http-equiv": "refresh"})["content"].removeprefix("0; url="))
+    else:
+        assert head.find("link", rel="canonical")["href"] == address
     assert said["og:title"] and said["twitter:card"] == "summary_large_image"
     assert len(said["og:description"]) > 40 and said["description"] == said["og:description"]
     assert "\\" not in said["description"], "formulas in plain words"
@@ -40,7 +45,7 @@ def test_a_page_says_when_it_was_changed(site):
 
     if not shutil.which("git") or git("rev-parse", "--is-shallow-repository") != ["false"]:
         pytest.skip("needs git and the history")
-    changed = git("ls-files", "*.md")
+    changed = git("ls-tree", "--name-only", "HEAD")
     for page in PAGES:
         says = "Last updated on" in (site / f"{page}.html").read_text(encoding="utf-8")
         assert says == (f"{page}.md" in changed), page

@@ -1,5 +1,6 @@
 """What a link to a page brings along where it is shared: its first words, and a picture drawn like the cover."""
 
+import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -19,6 +20,7 @@ def setup(app):
     app.connect("config-inited", name_card)
     app.connect("html-page-context", read_aloud, priority=400)  # before opengraph reads the page
     app.connect("build-finished", draw_card)
+    app.connect("build-finished", lead_in, priority=400)  # before a bare page is written in its place
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -59,3 +61,16 @@ def draw_card(app, exception):
     fig.suptitle(app.config.html_title, size=15, weight="bold", y=0.96)
     fig.savefig(Path(app.outdir, FILE), dpi=200)
     plt.close(fig)
+
+
+def lead_in(app, exception):
+    """The site's bare address leads to the first page, and brings along what that page does."""
+    if exception or app.builder.format != "html":
+        return
+    first = app.builder.get_target_uri(app.config.root_doc)
+    head = Path(app.outdir, first).read_text(encoding="utf-8").split("</head>")[0]
+    said = re.findall(r'<title>.*?</title>|<meta (?:property|name)="(?:og:|twitter:|description)[^>]*>', head)
+    lines = ['<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8" />', *said]
+    lines += [f'<meta http-equiv="refresh" content="0; url={first}" />\n</head>']
+    lines += [f'<body><a href="{first}">{app.config.html_title}</a></body>\n</html>\n']
+    Path(app.outdir, "index.html").write_text("\n".join(lines), encoding="utf-8")

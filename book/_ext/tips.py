@@ -39,9 +39,10 @@ def add_tips(app, exception):
             target, _, anchor = link["href"].partition("#")
             if target in {"", *pages} and (words := tip(article(target or name).find(id=anchor))):
                 tips[link["href"]] = f'<template data-href="{link["href"]}">{words}</template>'
-        text, *_ = page.read_text(encoding="utf-8").split(MARK)  # a page that was not written again has its tips
-        text = text.replace("</body>", "").replace("</html>", "").rstrip()
-        page.write_text("\n".join([text, MARK, *tips.values(), "</body>\n</html>\n"]), encoding="utf-8")
+        text = page.read_text(encoding="utf-8")
+        text = re.sub(f"{MARK}.*?(?=</body>)", "", text, flags=re.S)  # of the last build, if only others changed
+        before, end, after = text.rpartition("</body>")
+        page.write_text(before + "\n".join([MARK, *tips.values(), end]) + after, encoding="utf-8")
 
 
 def tip(target):
