@@ -50,7 +50,7 @@ def read_aloud(app, pagename, templatename, context, doctree):
 
 def draw_card(app, exception):
     """1200 by 630 pixels, as the networks ask for."""
-    if exception or app.builder.format != "html":
+    if exception or app.builder.name != "html":
         return
     tree = sum(LAYER.shape) - 1
     masks = None, zimp.topological_mask(LAYER, tree), zimp.magnitude_mask(LAYER, tree)
@@ -65,7 +65,7 @@ def draw_card(app, exception):
 
 def lead_in(app, exception):
     """The site's bare address leads to the first page, and brings along what that page does."""
-    if exception or app.builder.format != "html":
+    if exception or app.builder.name != "html":
         return
     first = app.builder.get_target_uri(app.config.root_doc)
     head = Path(app.outdir, first).read_text(encoding="utf-8").split("</head>")[0]

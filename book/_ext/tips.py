@@ -24,7 +24,7 @@ def setup(app):
 
 def add_tips(app, exception):
     """Write a template for each place that a page links to, at the end of the page."""
-    if exception or app.builder.format != "html":
+    if exception or app.builder.name != "html":
         return
     pages = {f"{name}.html": Path(app.outdir, f"{name}.html") for name in app.env.found_docs}
 
