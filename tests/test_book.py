@@ -140,10 +140,11 @@ def test_a_chapter_shows_at_most_120_lines_of_code_of_at_most_72_columns(page):
 def test_sources_are_text_and_hold_no_outputs():
     made = {"_build", "dist", "__pycache__"}
     sources = [file.relative_to(BOOK) for file in BOOK.rglob("*") if file.is_file() and not made & set(file.parts)]
-    assert {file.suffix for file in sources} <= {".md", ".yml", ".bib", ".css", ".js", ".svg", ".json", ".py"}
+    assert {file.suffix for file in sources} <= {".md", ".yml", ".bib", ".css", ".js", ".svg", ".json", ".py", ".html"}
     assert {file.parent.name for file in sources if file.suffix == ".json"} == {"results"}
     folders = {file.parent.as_posix() for file in sources if file.suffix == ".py"}
     assert folders == {"_ext", "assignments", "assignments/classroom", "forms"}
+    assert {file.parent.name for file in sources if file.suffix == ".html"} == {"_templates"}
 
 
 NOT_PROSE = r"\$\$.*?\$\$|\$[^$]+\$|\{[\w:]+\}`[^`]*`|`[^`]*`"  # mathematics, roles (glue among them), code

@@ -178,6 +178,7 @@ def test_workflows_agree_on_the_commit_of_an_action():
 MAY_WRITE = {
     ("book.yml", "deploy"): {"pages", "id-token"},
     ("book.yml", "notebooks"): {"contents"},
+    ("release.yml", "publish"): {"contents"},
     ("renew.yml", "propose"): {"contents", "pull-requests"},
 }
 
@@ -196,6 +197,61 @@ def test_each_job_has_the_permissions_it_needs_and_those_that_may_write_run_no_c
         else:  # what is installed later does not find the token in the checkout
             checkouts = [step for step in steps if "checkout@" in step.get("uses", "")]
             assert all(step["with"]["persist-credentials"] is False for step in checkouts), name
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="the runners of the workflow have bash")
+@pytest.mark.parametrize("tag, changelog, said", [
+    ("v{version}", "## [{version}]: now", None),
+    ("v{version}.1", "## [{version}]: now", "is not v{version}"),
+    ("{version}", "## [{version}]: now", "is not v{version}"),
+    ("v{version}", "## [Unreleased]", "no section [{version}]"),
+])  # fmt: skip
+def test_a_release_starts_only_if_its_tag_is_the_version_and_the_changelog_knows_it(tmp_path, tag, changelog, said):
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8"))["jobs"]
+    (step,) = [step for step in jobs["build"]["steps"] if step.get("name", "").startswith("The tag")]
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    version = PROJECT["version"]
+    (tmp_path / "CHANGELOG.md").write_text(changelog.format(version=version), encoding="utf-8")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "GITHUB_REF_NAME": tag.format(version=version)}
+    run = ["bash", "-e", "-c", step["run"]]
+    done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode == 0) == (said is None), done
+    assert (said or "").format(version=version) in done.stdout
+
+
+def test_the_changelog_knows_this_version_and_what_is_next():
+    headings = re.findall(r"^## \[(.*?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.M)
+    assert headings[0] == "Unreleased" and PROJECT["version"] in headings
+
+
+def test_a_release_makes_all_forms_and_has_what_they_need():
+    release = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+    assert "python book/forms/make.py all" in release and "python book/forms/make.py all" in README
+    assert "setup-node@" in release and "playwright install" in release
+
+
+def test_the_top_level_holds_what_people_and_services_look_for_there_and_nothing_else():
+    """GitHub shows CHANGELOG.md from there only, and a journal wants its paper in a folder of its own."""
+    files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    if files.returncode:
+        pytest.skip("not a git checkout")
+    visible = {file.split("/")[0] for file in files.stdout.splitlines() if not file.startswith(".")}
+    told = {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "CITATION.cff"}
+    installed = {"pyproject.toml", "constraints.txt", "requirements.lock", "environment.yml", "postBuild"}
+    assert visible == {"book", "zimp", "tests", "paper"} | told | installed
+
+
+def test_the_paper_cites_what_is_in_its_bibliography_as_the_book_does():
+    def entries(file):
+        text = (ROOT / file).read_text(encoding="utf-8")
+        return dict(re.findall(r"^@\w+\{(\S+),\n(.*?)^\}", text, flags=re.M | re.S))
+
+    paper = (ROOT / "paper" / "paper.md").read_text(encoding="utf-8")
+    paper_has, book_has = entries("paper/paper.bib"), entries("book/references.bib")
+    assert {*re.findall(r"@(\w+)", paper)} == {*paper_has}
+    assert all(book_has.get(key, entry) == entry for key, entry in paper_has.items())
+    assert len(paper_has.keys() & book_has.keys()) >= 5
 
 
 def test_the_files_that_contributors_are_told_of_are_there():
