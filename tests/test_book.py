@@ -143,7 +143,14 @@ def test_sources_are_text_and_hold_no_outputs():
     assert {file.suffix for file in sources} <= {".md", ".yml", ".bib", ".css", ".js", ".svg", ".json", ".py"}
     assert {file.parent.name for file in sources if file.suffix == ".json"} == {"results"}
     code = {file.as_posix() for file in sources if file.suffix == ".py"}
-    assert code == {"_ext/fixed_kernels.py", "_ext/live.py", "_ext/roles.py", "_ext/tables.py", "assignments/course.py"}
+    assert code == {
+        "_ext/fixed_kernels.py",
+        "_ext/live.py",
+        "_ext/questions.py",
+        "_ext/roles.py",
+        "_ext/tables.py",
+        "assignments/course.py",
+    }
 
 
 NOT_PROSE = r"\$\$.*?\$\$|\$[^$]+\$|\{[\w:]+\}`[^`]*`|`[^`]*`"  # mathematics, roles (glue among them), code
