@@ -71,7 +71,7 @@ class Question(SphinxDirective):
             "dropdown",
             classes=["zimp-answers"],
             opened=False, type="dropdown", has_title=True, icon=None, chevron=None,
-            container_classes=["sd-mb-3", "zimp-answers"], title_classes=[], body_classes=[],
+            container_classes=["zimp-answers"], title_classes=[], body_classes=[],
             children=[nodes.rubric("", "Answers"), letters(answers)],
         )  # fmt: skip
         items = [nodes.list_item("", *self.parsed(words)) for _, words, _ in choices]

@@ -18,9 +18,11 @@
   }
 
   function change(edit) {
-    edit(kept());
+    const all = kept();
+    edit(all);
+    memory = all;
     try {
-      if (Object.keys(memory).length) localStorage.setItem(KEY, JSON.stringify(memory));
+      if (Object.keys(all).length) localStorage.setItem(KEY, JSON.stringify(all));
       else localStorage.removeItem(KEY);
     } catch {
       // Refused, or full.
@@ -91,15 +93,16 @@
 
     // Shows what is said to a choice, or a question that has not been answered.
     show(chosen) {
-      const answer = this.answers[chosen];
-      const right = Boolean(answer) && answer.classList.contains("zimp-right");
-      this.state = right ? "right" : answer ? "not yet right" : "not answered";
+      this.answer = this.answers[chosen];
+      const right = Boolean(this.answer) && this.answer.classList.contains("zimp-right");
+      this.state = right ? "right" : this.answer ? "not yet right" : "not answered";
       this.radios.forEach((radio, k) => (radio.checked = k === chosen));
       this.choices.forEach((choice, k) => choice.classList.toggle("zimp-right", right && k === chosen));
-      this.said.replaceChildren(...(answer ? answer.cloneNode(true).childNodes : []));
-      // What MathJax has not typeset before it was copied, it typesets now.
-      const { startup } = window.MathJax || {};
-      if (startup && startup.promise) startup.promise.then(() => window.MathJax.typesetPromise([this.said]));
+      this.say();
+    }
+
+    say() {
+      this.said.replaceChildren(...(this.answer ? this.answer.cloneNode(true).childNodes : []));
     }
 
     focus() {
@@ -141,6 +144,10 @@
     turnTo(Math.max(0, questions.findIndex(({ state }) => state !== "right")));
     turnToLinked();
     window.addEventListener("hashchange", turnToLinked);
+    // What was copied from the folded answers before MathJax had typeset them is copied again. (It must not typeset
+    // copies itself: it takes the hidden MathML of a typeset formula for another formula.)
+    const { startup } = window.MathJax || {};
+    if (startup && startup.promise) startup.promise.then(() => questions.forEach(question => question.say()));
   }
 
   function showState() {
@@ -168,7 +175,7 @@
     for (const mark of document.querySelectorAll(".zimp-read")) mark.remove();
     for (const link of document.querySelectorAll(".bd-links a.internal")) {
       if (isRead(pageOf(link.href))) {
-        link.append(element("span", { class: "zimp-read", role: "img", "aria-label": "read" }, "✓"));
+        link.append(element("span", { class: "zimp-read", role: "img", "aria-label": ", read" }, "\u00a0✓"));
       }
     }
     const start = document.querySelector(".zimp-buttons");
@@ -181,9 +188,9 @@
     progress.replaceChildren(
       `You have read ${links.length - left.length} of the ${links.length} pages of the short path`,
       answers ? ` and answered ${answers} question${answers > 1 ? "s" : ""}` : "",
-      ...(left.length ? ["; next: ", element("a", { href: left[0].href }, left[0].firstChild.data)] : []),
       ". This is kept in this browser only. ",
-      button("Forget", () => change(all => pages.forEach(page => delete all[page])))
+      button("Forget", () => change(all => pages.forEach(page => delete all[page]))),
+      ...(left.length ? [element("br"), "Next: ", element("a", { href: left[0].href }, left[0].firstChild.data)] : [])
     );
     if (pages.length) start.after(progress);
     else progress.remove();
