@@ -128,7 +128,9 @@
 
   function turnToLinked() {
     const linked = questions.findIndex(({ id }) => `#${id}` === location.hash);
-    if (linked >= 0) turnTo(linked);
+    if (linked < 0) return;
+    turnTo(linked);
+    questions[linked].box.scrollIntoView();
   }
 
   function makeQuestions() {
