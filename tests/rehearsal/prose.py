@@ -2,11 +2,11 @@
 
     python tests/rehearsal/prose.py [PAGE ...]
 
-Of each page: words (proofs, answers and solutions set aside, captions counted), sentences, the share of sentences with
-a bracket, paragraphs with three or more measured values (glue, or a plus-minus), "for" that may stand for "because",
-statements that no paragraph leads up to, figures and tables without a caption, descriptions of pictures above 40 words,
-captions above 60. Mathematics, code and roles are no words; the counts of "for" and of brackets are guesses to be
-looked at: --list prints what they have found.
+Of each page: words (captions counted; proofs, answers, solutions and questions set aside, since a reader chooses to
+open them and meets one at a time), sentences, the share of sentences with a bracket, paragraphs with three or more
+measured values (glue, or a plus-minus), "for" that may stand for "because", statements that no paragraph leads up to,
+figures and tables without a caption, descriptions of pictures above 40 words, captions above 60. Mathematics, code and
+roles are no words; the counts of "for" and of brackets are guesses to be looked at: --list prints what they have found.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import jupytext
 import yaml
 
 BOOK = Path(__file__).parents[2] / "book"
-FOLDED = r"^(`{3,})\{(?:dropdown|solution)\}.*?^\1$|^`+\{solution-start\}.*?^`+\{solution-end\}\n`+"
+FOLDED = r"^(`{3,})\{(?:dropdown|solution|question)\}.*?^\1$|^`+\{solution-start\}.*?^`+\{solution-end\}\n`+"
 BECAUSE = re.compile(r"[,;] for (?:it|they|there|we|you|its|(?:the |a )?\w+ (?:is|are|has|have|does|do)) ")
 STATEMENT = r"^`{3,}\{prf:(?:theorem|lemma|definition|algorithm)\}"
 
@@ -72,7 +72,7 @@ def count(text, cells):
 
 
 def unfolded(text):
-    """A page without its proofs, answers and solutions."""
+    """A page without its proofs, answers, solutions and questions."""
     return re.sub(FOLDED, "\n", text, flags=re.M | re.S)
 
 
