@@ -40,41 +40,39 @@ LETTERS = "@fontsource/source-serif-4@5.3.1"
 STYLES = ["400.css", "400-italic.css", "600.css", "600-italic.css"]
 DEJAVU = ["DejaVuSans", "DejaVuSans-Oblique", "DejaVuSans-Bold", "DejaVuSansMono", "DejaVuSansMono-Bold"]
 
-# Unfold a page, number its sheets, and mark the places that other pages link to: Chromium notes where a place came to
-# stand only if there is a link to it on the same page.
+# Unfold a page, number its sheets, and mark its sections and the places that other pages link to: Chromium notes where
+# a place came to stand only if there is a link to it on the same page. The sections: depth, title and place of each.
 PREPARE = """async ({ first, places }) => {
   for (const part of document.querySelectorAll("details:not(.hide)")) part.open = true;
   for (const part of document.querySelectorAll(".toggle-hidden")) part.classList.remove("toggle-hidden");
-  for (const place of places) {
+  document.querySelectorAll("article .headerlink").forEach(link => link.remove());
+  const headings = [...document.querySelectorAll("article :is(h1, h2, h3)")];
+  const sections = headings.map(one => [Number(one.tagName[1]), one.textContent.trim(), one.parentElement.id]);
+  for (const place of [...places, ...sections.map(([, , place]) => place)]) {
     const link = document.createElement("a");
     link.href = "#" + place;
     link.hidden = true;
     document.body.append(link);
   }
-  const heading = document.querySelector("article h1").cloneNode(true);
-  heading.querySelectorAll(".headerlink").forEach(link => link.remove());
   const style = document.createElement("style");
-  style.textContent = `@page { @top-right { content: ${JSON.stringify(heading.textContent)}; } }
+  style.textContent = `@page { @top-right { content: ${JSON.stringify(sections[0][1])}; } }
     html { counter-reset: page ${first - 1}; }`;
   document.head.append(style);
   if (window.MathJax?.startup) await window.MathJax.startup.promise;
   await document.fonts.ready;
+  return sections;
 }"""
 ALIVE = "() => !document.querySelector('.zimp-still:not(.zimp-replaced)')"  # all explorers
 
 
 @dataclass
 class Sheets:
-    """One page of the book, printed: a reader of its PDF, and the number of its first sheet."""
+    """One page of the book, printed: the PDF, the number of its first sheet, and depth, title and place of sections."""
 
     name: str
     pdf: PdfReader
     first: int
-
-    @property
-    def title(self):
-        """Its heading, with its number."""
-        return self.pdf.outline[0].title
+    sections: list
 
 
 def make(book, folder):
@@ -111,13 +109,13 @@ def write(book, parts, chromium, file):
                 places.get(page, set()).add(place)
         printed, number = [], 1
         for name in names:
-            printed.append(Sheets(name, print_page(chromium, site, name, number, places[name]), number))
+            printed.append(print_page(chromium, site, name, number, places[name]))
             number += len(printed[-1].pdf.pages)
         about = yaml.safe_load((book.source.parent / "CITATION.cff").read_text(encoding="utf-8"))
         config = yaml.safe_load((book.source / "_config.yml").read_text(encoding="utf-8"))
         address = config["html"]["baseurl"]
         (site / "front.html").write_text(front(config, about, edition(book, about), parts, printed), encoding="utf-8")
-        printed.insert(0, Sheets("front", print_page(chromium, site, "front", 1, []), 1))
+        printed.insert(0, print_page(chromium, site, "front", 1, []))
         writer = join(printed, site.as_uri(), address)
     bookmarks(writer, parts, printed)
     writer.add_metadata(
@@ -144,13 +142,14 @@ def dress(site):
 
 
 def print_page(chromium, site, name, first, places):
-    """A reader of the PDF of one page, the first sheet of which has this number."""
+    """The sheets of one page, the first of which has this number."""
     page = chromium.new_page(color_scheme="light", viewport={"width": 800, "height": 1100})
     try:
         page.goto((site / f"{name}.html").as_uri())
-        page.evaluate(PREPARE, {"first": first, "places": sorted(places)})
+        sections = page.evaluate(PREPARE, {"first": first, "places": sorted(places)})
         page.wait_for_function(ALIVE)
-        return PdfReader(BytesIO(page.pdf(prefer_css_page_size=True, scale=0.8, tagged=True, outline=True)))
+        pdf = page.pdf(prefer_css_page_size=True, scale=0.8, tagged=True)
+        return Sheets(name, PdfReader(BytesIO(pdf)), first, sections)
     except playwright.Error as error:
         fail(f"paper: Chromium could not print {name}.html: {error.message}")
     finally:
@@ -172,7 +171,7 @@ def front(config, about, edition, parts, printed):
     for caption, names in parts:
         lines += [f"<h3>{html.escape(caption)}</h3>"] if caption else []
         for name in names:
-            title, number = html.escape(sheets[name].title), sheets[name].first
+            title, number = html.escape(sheets[name].sections[0][1]), sheets[name].first
             lines.append(f'<p><a href="{name}.html">{title}</a><span></span><a href="{name}.html">{number}</a></p>')
     title, authors = html.escape(config["title"]), ", ".join(author["name"] for author in about["authors"])
     return f"""<!DOCTYPE html>
@@ -208,10 +207,11 @@ def join(printed, site, published):
             for link in links:
                 if "/Dest" in link:  # by name, which pypdf would leave out
                     point(link, f"{address}#{link.pop('/Dest').removeprefix('/')}")
-            for part in [page, *links]:  # their numbers among the tags follow those of the pages before
-                for key in {"/StructParents", "/StructParent"} & part.keys():
-                    part[NameObject(key)] = NumberObject(part[key] + keys)
+                link[NameObject("/StructParent")] = NumberObject(link["/StructParent"] + keys)
         writer.append(pdf, import_outline=False)
+        # The numbers of pages and links among the tags follow those of the pages before.
+        for page, copied in zip(pdf.pages, writer.pages[start:]):
+            copied[NameObject("/StructParents")] = NumberObject(page["/StructParents"] + keys)
         for number, parent in zip(*[iter(tags["/ParentTree"]["/Nums"])] * 2):
             parents += [NumberObject(number + keys), parent.clone(writer)]
         tagged.append(tags.raw_get("/K").clone(writer))
@@ -273,20 +273,19 @@ def bookmarks(writer, parts, printed):
         begins[sheets.name] = number
         number += len(sheets.pdf.pages)
 
-    def add(items, sheets, parent):
-        last = parent
-        for item in items:
-            if isinstance(item, list):
-                add(item, sheets, last)
-            else:
-                at = begins[sheets.name] + sheets.pdf.get_destination_page_number(item)
-                last = writer.add_outline_item(item.title, at, parent, fit=Fit.xyz(item.left, item.top), is_open=False)
-
     by_name = {sheets.name: sheets for sheets in printed}
     for caption, names in parts:
-        above = writer.add_outline_item(caption, begins[names[0]], is_open=False) if caption else None
-        for name in names:
-            add(by_name[name].pdf.outline, by_name[name], above)
+        part = writer.add_outline_item(title=caption, page_number=begins[names[0]], is_open=False) if caption else None
+        for sheets in (by_name[name] for name in names):
+            above = {0: part}  # the last bookmark of each depth
+            for depth, title, place in sheets.sections:
+                at = sheets.pdf.named_destinations[f"/{place}"]
+                sheet = begins[sheets.name] + sheets.pdf.get_destination_page_number(at)
+                fit = Fit.xyz(left=at.left, top=at.top)
+                parent = above[max(level for level in above if level < depth)]
+                above[depth] = writer.add_outline_item(
+                    title=title, page_number=sheet, parent=parent, fit=fit, is_open=False
+                )
     ahead = len(printed[0].pdf.pages)
     writer.set_page_label(0, ahead - 1, style="/r")
     writer.set_page_label(ahead, number - 1, style="/D", start=1)
