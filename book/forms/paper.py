@@ -211,7 +211,8 @@ def join(printed, site, published):
         writer.append(pdf, import_outline=False)
         # The numbers of pages and links among the tags follow those of the pages before.
         for page, copied in zip(pdf.pages, writer.pages[start:]):
-            copied[NameObject("/StructParents")] = NumberObject(page["/StructParents"] + keys)
+            if "/StructParents" in page:
+                copied[NameObject("/StructParents")] = NumberObject(page["/StructParents"] + keys)
         for number, parent in zip(*[iter(tags["/ParentTree"]["/Nums"])] * 2):
             parents += [NumberObject(number + keys), parent.clone(writer)]
         tagged.append(tags.raw_get("/K").clone(writer))
