@@ -107,15 +107,12 @@ def write(book, parts, chromium, file):
             text = (site / f"{name}.html").read_text(encoding="utf-8")
             for page, place in re.findall(r'href="([\w-]+)\.html#([^"]+)"', text):
                 places.get(page, set()).add(place)
-        printed, number = [], 1
-        for name in names:
-            printed.append(print_page(chromium, site, name, number, places[name]))
-            number += len(printed[-1].pdf.pages)
+        printed = print_pages(chromium, site, names, places)
         about = yaml.safe_load((book.source.parent / "CITATION.cff").read_text(encoding="utf-8"))
         config = yaml.safe_load((book.source / "_config.yml").read_text(encoding="utf-8"))
         address = config["html"]["baseurl"]
         (site / "front.html").write_text(front(config, about, edition(book, about), parts, printed), encoding="utf-8")
-        printed.insert(0, print_page(chromium, site, "front", 1, []))
+        printed = print_pages(chromium, site, ["front"], {"front": []}) + printed
         writer = join(printed, site.as_uri(), address)
     bookmarks(writer, parts, printed)
     writer.add_metadata(
@@ -141,19 +138,31 @@ def dress(site):
         page.write_text(page.read_text(encoding="utf-8").replace("</head>", f"{links}</head>", 1), encoding="utf-8")
 
 
-def print_page(chromium, site, name, first, places):
-    """The sheets of one page, the first of which has this number."""
-    page = chromium.new_page(color_scheme="light", viewport={"width": 800, "height": 1100})
-    try:
-        page.goto((site / f"{name}.html").as_uri())
-        sections = page.evaluate(PREPARE, {"first": first, "places": sorted(places)})
-        page.wait_for_function(ALIVE)
-        pdf = page.pdf(prefer_css_page_size=True, scale=0.8, tagged=True)
-        return Sheets(name, PdfReader(BytesIO(pdf)), first, sections)
-    except playwright.Error as error:
-        fail(f"paper: Chromium could not print {name}.html: {error.message}")
-    finally:
-        page.close()
+def print_pages(chromium, site, names, places):
+    """The sheets of these pages, numbered through; while one is printed, the next is opened already."""
+    printed, number = [], 1
+    with chromium.new_context(color_scheme="light", viewport={"width": 800, "height": 1100}) as context:
+
+        def open_page(name):
+            page = context.new_page()
+            page.goto((site / f"{name}.html").as_uri(), wait_until="commit")
+            return page
+
+        page = open_page(names[0])
+        for name, following in zip(names, [*names[1:], None]):
+            ahead = open_page(following) if following else None
+            try:
+                page.wait_for_load_state()
+                sections = page.evaluate(PREPARE, {"first": number, "places": sorted(places[name])})
+                page.wait_for_function(ALIVE)
+                pdf = page.pdf(prefer_css_page_size=True, scale=0.8, tagged=True)
+            except playwright.Error as error:
+                fail(f"paper: Chromium could not print {name}.html: {error.message}")
+            page.close()
+            printed.append(Sheets(name, PdfReader(BytesIO(pdf)), number, sections))
+            number += len(printed[-1].pdf.pages)
+            page = ahead
+    return printed
 
 
 def edition(book, about):
