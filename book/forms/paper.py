@@ -41,10 +41,12 @@ STYLES = ["400.css", "400-italic.css", "600.css", "600-italic.css"]
 DEJAVU = ["DejaVuSans", "DejaVuSans-Oblique", "DejaVuSans-Bold", "DejaVuSansMono", "DejaVuSansMono-Bold"]
 
 # Unfold a page, number its sheets, and mark its sections and the places that other pages link to: Chromium notes where
-# a place came to stand only if there is a link to it on the same page. The sections: depth, title and place of each.
+# a place came to stand only if there is a link to it on the same page. Coloured ticks, which few fonts have, become
+# plain ones. Returned are depth, title and place of each section.
 PREPARE = """async ({ first, places }) => {
   for (const part of document.querySelectorAll("details:not(.hide)")) part.open = true;
   for (const part of document.querySelectorAll(".toggle-hidden")) part.classList.remove("toggle-hidden");
+  for (const cell of document.querySelectorAll("td p")) cell.textContent === "✅" && cell.replaceChildren("✓");
   document.querySelectorAll("article .headerlink").forEach(link => link.remove());
   const headings = [...document.querySelectorAll("article :is(h1, h2, h3)")];
   const sections = headings.map(one => [Number(one.tagName[1]), one.textContent.trim(), one.parentElement.id]);
