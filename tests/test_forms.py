@@ -176,7 +176,9 @@ def unpacked(site, tmp_path_factory):
             raise
         missing(str(problem))
     folder = tmp_path_factory.mktemp("unpacked")
-    with zipfile.ZipFile(made / f"{pages.NAME}.zip") as zipped:
+    file = made / f"{pages.NAME}.zip"
+    assert file.stat().st_size < 40e6
+    with zipfile.ZipFile(file) as zipped:
         zipped.extractall(folder)
     (top,) = folder.iterdir()
     return top

@@ -48,7 +48,7 @@ PREPARE = """async ({ first, places }) => {
   for (const part of document.querySelectorAll(".toggle-hidden")) part.classList.remove("toggle-hidden");
   for (const cell of document.querySelectorAll("td p")) cell.textContent === "✅" && cell.replaceChildren("✓");
   document.querySelectorAll("article .headerlink").forEach(link => link.remove());
-  const headings = [...document.querySelectorAll("article :is(h1, h2, h3)")];
+  const headings = [...document.querySelectorAll("article section[id] > :is(h1, h2, h3)")];
   const sections = headings.map(one => [Number(one.tagName[1]), one.textContent.trim(), one.parentElement.id]);
   for (const place of [...places, ...sections.map(([, , place]) => place)]) {
     const link = document.createElement("a");
@@ -188,7 +188,7 @@ def front(config, about, edition, parts, printed):
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"/><title>{title}</title>
 {"".join(f'<link rel="stylesheet" href="_static/paper/{name}"/>' for name in [*STYLES, "paper.css"])}
-</head><body><article class="paper-front"><header>
+</head><body><article class="paper-front"><section id="title">
 <h1>{title}</h1>
 <p>{html.escape(config["sphinx"]["config"]["myst_html_meta"]["property=og:description"])}</p>
 <img src="_static/cover.svg" alt=""/>
@@ -197,7 +197,7 @@ def front(config, about, edition, parts, printed):
 <p>Copyright {html.escape(str(config["copyright"]))}<br/>
 <a href="{config["html"]["baseurl"]}">{config["html"]["baseurl"]}</a></p>
 <p>On the site, the live views answer, the code of the figures unfolds, and each chapter opens as a notebook.</p>
-</header><nav><h2>Contents</h2>
+</section><nav><h2>Contents</h2>
 {"".join(lines)}
 </nav></article></body></html>
 """
