@@ -19,6 +19,7 @@ from pathlib import Path
 
 BOOK = Path(__file__).resolve().parent.parent
 # What each form is, by the name of its module. The module's function ``make(book, folder)`` fills the empty folder.
+# Python has a module ``site`` of its own; ours is ``pages``.
 FORMS = {
     "notebooks": "executed notebooks that read like the pages, and one zip of them",
     "site": "the pages with all that they load, for reading without a network, and one zip of them",
@@ -95,7 +96,7 @@ def replace(name, book):
     forms.mkdir(exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=forms))
     try:
-        importlib.import_module(name).make(book, aside)
+        importlib.import_module({"site": "pages"}.get(name, name)).make(book, aside)
         aside.chmod(0o755)
         shutil.rmtree(forms / name, ignore_errors=True)
         return aside.rename(forms / name)
