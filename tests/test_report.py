@@ -519,7 +519,8 @@ def test_p8_a_layer_that_is_quantised_in_memory_is_left_out_with_its_reason(name
     assert [row["name"] for row in report.rows] == ["conv.weight"]
     found = [tensor for tensor in report.left_out if tensor["name"].startswith(f"q.{place}")]
     assert [tuple(tensor["shape"]) for tensor in found if len(tensor["shape"]) > 1] == shapes
-    assert all("quantised" in tensor["reason"] for tensor in found) and f"q.{place}" in report.table()
+    shown = place.partition(".0.")[0]  # several names that differ in numbers are one in the table
+    assert all("quantised" in tensor["reason"] for tensor in found) and f"q.{shown}" in report.table()
     with pytest.raises(ValueError, match="no layer to measure .*quantised"):
         zimp.report(model["q"])
 

@@ -245,8 +245,7 @@ def slides(sliders, pictures) -> str:
     data = _script({"sliders": named, "pictures": pictures})
     first = f'<div class="zimp-slide">{pictures[0]}</div>'
     return (
-        f'<div class="zimp-slides">{first}<script type="application/json">{data}</script></div>'
-        f"<script>{SLIDE}</script>"
+        f'<div class="zimp-slides">{first}<script type="application/json">{data}</script></div><script>{SLIDE}</script>'
     )
 
 

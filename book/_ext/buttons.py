@@ -35,7 +35,7 @@ def lead_to_notebook(app, pagename, templatename, context, doctree):
     icon = "_static/images/logo_colab.png"
     groups["launch-buttons"].append({"type": "link", "text": "Colab", "tooltip": "Launch on Colab", "icon": icon})
     opens = addresses(app.config, pagename)
-    Path(app.outdir, "_sources", f"{pagename}.ipynb").unlink()  # the theme's, to which nothing leads any more
+    Path(app.outdir, "_sources", f"{pagename}.ipynb").unlink(missing_ok=True)  # nothing leads to the theme's any more
     for button in groups["launch-buttons"] + groups["download-buttons"]:
         if button["text"] in opens:
             button["url"] = opens[button["text"]]

@@ -7,7 +7,6 @@ import contextlib
 import ctypes
 import json
 import os
-import re
 import runpy
 import shutil
 import sys
@@ -147,7 +146,7 @@ def report(folder):
 
 
 def sentence(text):
-    return re.sub(r"[ .:]*$", ".", text)
+    return text.rstrip(" .:") + "."
 
 
 if __name__ == "__main__":
