@@ -144,7 +144,7 @@ def test_sources_are_text_and_hold_no_outputs():
     assert {file.parent.name for file in sources if file.suffix == ".json"} == {"results"}
     folders = {file.parent.as_posix() for file in sources if file.suffix == ".py"}
     assert folders == {"_ext", "assignments", "assignments/classroom", "forms"}
-    assert {file.parent.name for file in sources if file.suffix == ".html"} == {"_templates"}
+    assert {file.parent.name for file in sources if file.suffix == ".html"} == {"_templates", "slides"}
 
 
 NOT_PROSE = r"\$\$.*?\$\$|\$[^$]+\$|\{[\w:]+\}`[^`]*`|`[^`]*`"  # mathematics, roles (glue among them), code

@@ -274,11 +274,11 @@ def test_slides_have_hardly_any_text(file):
 def test_without_npm_the_form_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(make.Problem, match="slides needs npm.*Node.js"):
-        slides.fetch("reveal.js@6.0.2", ["LICENSE"], tmp_path / "reveal")
+        make.fetch("reveal.js@6.0.2", ["LICENSE"], tmp_path / "reveal", "slides")
     assert not (tmp_path / "reveal").exists()
 
 
 def test_what_npm_cannot_fetch_is_named(tmp_path):
     shutil.which("npm") or missing("npm")
     with pytest.raises(make.Problem, match="could not fetch .*no-such-package.*network"):
-        slides.fetch(str(tmp_path / "no-such-package"), ["LICENSE"], tmp_path / "reveal")
+        make.fetch(str(tmp_path / "no-such-package"), ["LICENSE"], tmp_path / "reveal", "slides")

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tempfile
 import time
 from dataclasses import dataclass
@@ -79,8 +80,9 @@ def main(arguments=None):
 def build(book):
     """Build the pages, unless they are newer than all their sources."""
     last = book.html / "searchindex.js"  # what a build writes last
-    sources = [*BOOK.glob("*.*"), *(BOOK / "_ext").glob("*.py"), *(BOOK / "_static").iterdir()]
-    sources += [*(BOOK / "results").iterdir(), *(BOOK.parent / "zimp").rglob("*.py")]
+    sources = [BOOK.parent / "CHANGELOG.md", *BOOK.glob("*.*"), *(BOOK.parent / "zimp").rglob("*.py")]
+    for folder in ("_ext", "_static", "_templates", "results"):
+        sources += (file for file in (BOOK / folder).iterdir() if file.is_file())
     if last.exists() and last.stat().st_mtime > max(file.stat().st_mtime for file in sources):
         return
     print("building the pages, which takes some minutes", flush=True)
@@ -107,6 +109,25 @@ def replace(name, book):
 def tool(name, form, install):
     """The path of a program that a form needs."""
     return shutil.which(name) or fail(f"{form} needs {name}, which is not installed: {install}")
+
+
+def fetch(package, patterns, folder, form):
+    """Put those files of a package of npm into a folder."""
+    npm = tool("npm", form, "install Node.js (https://nodejs.org), of which it is a part")
+    with tempfile.TemporaryDirectory() as aside:
+        pack = [npm, "pack", "--silent", "--prefer-offline", "--pack-destination", aside, package]
+        done = subprocess.run(pack, capture_output=True, text=True, encoding="utf-8")
+        if done.returncode:
+            fail(f"{form}: npm could not fetch {package}; the network is needed this once. {done.stderr.strip()}")
+        (archive,) = Path(aside).iterdir()
+        with tarfile.open(archive) as tar:
+            tar.extractall(aside, filter="data")
+        root = Path(aside) / "package"
+        for pattern in patterns:
+            for file in list(root.glob(pattern)) or fail(f"{form}: {package} has no {pattern}."):
+                to = folder / file.relative_to(root)
+                to.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, to)
 
 
 def fail(sentence):

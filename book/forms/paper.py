@@ -16,8 +16,8 @@ from pathlib import Path
 
 import matplotlib
 import yaml
-from make import fail
-from pages import NAME, contents, copy, fetch
+from make import fail, fetch
+from pages import NAME, contents, copy
 
 INSTALL = '.venv/bin/pip install -c constraints.txt -e ".[book,forms]"'
 try:

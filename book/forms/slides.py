@@ -13,14 +13,11 @@ import html
 import json
 import re
 import shutil
-import subprocess
-import tarfile
-import tempfile
 from pathlib import Path
 from string import Template
 
 from figures import archive, figures, settings, text
-from make import fail, tool
+from make import fail, fetch
 from markdown_it import MarkdownIt
 from mdit_py_plugins.colon_fence import colon_fence_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
@@ -70,7 +67,7 @@ def make(book, folder):
     """Write the decks, with all that they load, and one zip of them."""
     pages = Pages(book)
     for package, files in PACKAGES.items():
-        fetch(package, files, folder / package.partition("@")[0])
+        fetch(package, files, folder / package.partition("@")[0], "slides")
     for file in ("deck.css", "deck.js"):
         shutil.copy(SLIDES / file, folder)
     shutil.copy(book.html / "_static" / "zimp.css", folder)
@@ -86,20 +83,6 @@ def make(book, folder):
             for view in deck.views:
                 view.write(book, folder / "views")
     archive(folder, "zimp-slides")
-
-
-def fetch(package, files, folder):
-    """Put some files of an npm package into a folder."""
-    npm = tool("npm", "The form slides", "install Node.js (https://nodejs.org), of which it is a part")
-    with tempfile.TemporaryDirectory() as aside:
-        pack = [npm, "pack", "--silent", "--prefer-offline", "--pack-destination", aside, package]
-        done = subprocess.run(pack, capture_output=True, text=True, encoding="utf-8")
-        if done.returncode:
-            fail(f"slides: npm could not fetch {package}; the network is needed this once. {done.stderr.strip()}")
-        with tarfile.open(next(Path(aside).iterdir())) as packed:
-            for file in files:
-                (folder / file).parent.mkdir(parents=True, exist_ok=True)
-                (folder / file).write_bytes(packed.extractfile(f"package/{file}").read())
 
 
 class Pages:
