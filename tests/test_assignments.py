@@ -487,7 +487,7 @@ def test_c3_a_submission_changes_neither_the_environment_nor_other_submissions_n
     hand_in(batch, a_guest=GUEST, b_curious=curious)
     before = other.read_bytes()
     process = grading(batch, "--jobs", 1)
-    said = process.communicate(timeout=200)[0]
+    said = process.communicate(timeout=600)[0]
     found = rows(batch / "g.csv")
     assert found["hw1/a_guest.ipynb"]["machine"] == "3", found
     assert found["hw1/b_curious.ipynb"]["machine"] == "0" and "cannot keep submissions" not in said

@@ -478,8 +478,10 @@ def test_answers_are_typeset_readable_and_without_a_serious_fault(visit, modules
     formulas = said(page).locator("mjx-container")
     formulas.nth(1).wait_for(state="attached")
     assert formulas.count() == 2
+    kept = page.evaluate(KEPT)
     page.reload()  # what is remembered is said before MathJax is there
-    page.locator("#q-bars").wait_for()  # the first that is not right
+    assert page.evaluate(KEPT) == kept
+    assert page.locator(".zimp-question:visible").get_attribute("id") == "q-bars", "the first that is not right"
     numbers.first.click()
     formulas.nth(1).wait_for(state="attached")
     assert formulas.count() == 2

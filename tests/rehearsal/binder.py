@@ -277,7 +277,9 @@ def move(page, cell):
     page.evaluate(SCROLL, cell)
     explorer = page.locator(".zimp-explorer >> visible=true").first
     before = explorer.locator(".zimp-figure >> visible=true").get_attribute("aria-label")
-    explorer.get_by_role("slider").first.press("ArrowRight")
+    slider = explorer.get_by_role("slider").first
+    at, last = (float(slider.get_attribute(f"aria-value{name}")) for name in ("now", "max"))
+    slider.press("ArrowRight" if at < last else "ArrowLeft")
     explorer.locator(f".zimp-figure:not([aria-label={json.dumps(before)}]) >> visible=true").wait_for()
     assert explorer.locator(".zimp-figure >> visible=true").count() == 1
 

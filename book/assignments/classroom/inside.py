@@ -26,7 +26,7 @@ ExceptionTestFile._generate_error_message = _sentence
 """
 
 # The tests are read before the first cell of the submission runs: whoever rewrites their files later changes nothing.
-# Otter runs a question's tests where its check stands, whatever `grader` is by then a name for, else at the end.
+# A question's tests run where its check stands; if `grader` is a name for something else by then, at the end.
 BEFORE = """\
 def _begin(tests):
     import otter
