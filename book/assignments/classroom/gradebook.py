@@ -1,6 +1,7 @@
 """The CSV of a grading: a row for each submission, on the disk once it is graded, and in order once all are."""
 
 import csv
+import glob
 import os
 import shutil
 import sys
@@ -99,12 +100,11 @@ class Gradebook:
         if not self.is_file:
             return None
         write_whole(self.path, whole(self.questions, rows))
-        if self.before:
-            now = tables.read(self.path).records()
-            if all(row in now for row in tables.read(self.before).records()):
-                self.before.unlink()
-                self.before = None
-        return self.before
+        now = tables.read(self.path).records()
+        for file in aside(self.path):  # those of gradings that were stopped, too
+            if all(row in now for row in tables.read(file).records()):
+                file.unlink()
+        return self.before if self.before and self.before.exists() else None
 
     def stop(self):
         """What is graded stays. If nothing is, all is as it was. Returns what to say of it."""
@@ -129,8 +129,12 @@ def unused(name):
     return path
 
 
+def aside(path):
+    """The grades that were set aside, and differ from those of now."""
+    path = Path(os.path.realpath(path))
+    return list(path.parent.glob(f"{glob.escape(path.name)}.earlier*"))
+
+
 def earlier(path):
     """The grades that were set aside last, if any were."""
-    path = Path(os.path.realpath(path))
-    found = list(path.parent.glob(f"{path.name}.earlier*"))
-    return max(found, key=lambda file: file.stat().st_mtime_ns, default=None)
+    return max(aside(path), key=lambda file: file.stat().st_mtime_ns, default=None)
