@@ -134,7 +134,7 @@ def binder(book):
 def address(extras="notebooks"):
     """What pip installs: the package as it was when these pages were built, as for the notebooks of the course."""
     sys.path.append(str(BOOK / "assignments"))
-    return f"zimp[{extras}] @ {importlib.import_module('course').zimp_archive()}"
+    return f"zimp[{extras}] @ {importlib.import_module('classroom.building').zimp_archive()}"
 
 
 def pages(book):
