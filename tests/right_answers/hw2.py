@@ -50,6 +50,13 @@ def first_at_its_end(shapes, rate):
         level += 1
     return first, level
 """,
+        "a list of numpy's integers": """# q2
+def first_at_its_end(shapes, rate):
+    m, n = np.transpose(shapes)
+    ratio = m * n / (m + n - 1)
+    levels = np.arange(1000)
+    return [np.argmin(ratio), np.flatnonzero((1 - rate) ** levels * ratio.min() >= 1).max()]
+""",
     },
     "q3": {
         "all blocks, one after the other": """# q3
@@ -156,7 +163,7 @@ def estimate_connected(m, n, density, trials, rng):
     def connected():
         W = np.abs(rng.normal(size=(m, n)))
         keep = int(round(density * m * n))
-        mask = W >= np.sort(W.ravel())[-keep]
+        mask = W > np.sort(W.ravel())[-keep - 1] if keep < m * n else W >= 0
         rows, cols = {0}, set()
         while True:
             new = set(np.flatnonzero(mask[sorted(rows)].any(axis=0)).tolist())

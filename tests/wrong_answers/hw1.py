@@ -87,17 +87,6 @@ def joins(v, edges):
     pieces = Pieces(range(v))
     return [pieces.merge(u, w) for u, w in edges]
 """,
-        "scipy's components before and after": """# q3
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components as count
-
-
-def joins(v, edges):
-    def pieces(k):
-        u, w = np.array(edges[:k]).reshape(-1, 2).T
-        return count(coo_array((np.ones(k), (u, w)), shape=(v, v)), directed=False)[0]
-    return [bool(pieces(k + 1) < pieces(k)) for k in range(len(edges))]
-""",
         "scipy's union-find by getattr": """# q3
 def joins(v, edges):
     merge = getattr(__import__("scipy.cluster.hierarchy", fromlist=["x"]), "Disjoint" + "Set")(range(v)).merge

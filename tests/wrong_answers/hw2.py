@@ -209,6 +209,13 @@ def worst_layer(k, m, n):
     i, j = np.indices((m, n))
     return 1 / (1.0 + abs(i - j))
 """,
+        "the best block, but for all edges": """# q4
+def worst_layer(k, m, n):
+    layer = np.full((m, n), 0.1)
+    a, b = min(((a, math.ceil(k / a)) for a in range(1, m) if math.ceil(k / a) <= n), key=sum)
+    layer[:a, :b] = 1
+    return layer
+""",
     },
     "q5": {
         "always m + n - 1": """# q5
@@ -464,6 +471,25 @@ def estimate_connected(m, n, density, trials, rng):
     keep = round(density * m * n)
     masks = (zimp.magnitude_mask(rng.random((m, n)), keep) for _ in range(trials))
     return sum(zimp.count_components(mask) == 1 for mask in masks) / trials
+""",
+        "all edges where none is to stay": """# q6
+def coupon_density(m, n, p):
+    low, high = (m + n - 1) / (m * n), 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        if m * (1 - middle) ** n + n * (1 - middle) ** m > -math.log(p):
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def estimate_connected(m, n, density, trials, rng):
+    keep, good = round(density * m * n), 0
+    for _ in range(trials):
+        W = rng.random((m, n))
+        good += zimp.count_components(W >= np.sort(W, axis=None)[-keep]) == 1
+    return good / trials
 """,
     },
     "q7": {

@@ -386,6 +386,18 @@ def my_imp_level(model, start, masks, rate, split, steps, seed):
             w.masked_fill_(~new[name], 0)
     return new
 """,
+        "a seed of its own": """# q5
+def my_imp_level(model, start, masks, rate, split, steps, seed):
+    zimp.train(model, masks, split, steps=steps, seed=0)
+    new = {}
+    for name, w in zimp.prunable(model).items():
+        new[name] = zimp.magnitude_mask(w, round((1 - rate) * int(masks[name].sum())), masks[name])
+    model.load_state_dict(start)
+    with torch.no_grad():
+        for name, w in zimp.prunable(model).items():
+            w.masked_fill_(~new[name], 0)
+    return new
+""",
     },
     "q6": {
         "a tree of m + n edges": """# q6
