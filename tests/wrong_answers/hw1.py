@@ -79,6 +79,38 @@ def joins(v, edges):
     pieces = DisjointSet(range(v))
     return [pieces.merge(u, w) for u, w in edges]
 """,
+        "scipy's union-find under another name": """# q3
+Pieces = DisjointSet
+
+
+def joins(v, edges):
+    pieces = Pieces(range(v))
+    return [pieces.merge(u, w) for u, w in edges]
+""",
+        "scipy's union-find by getattr": """# q3
+def joins(v, edges):
+    merge = getattr(__import__("scipy.cluster.hierarchy", fromlist=["x"]), "Disjoint" + "Set")(range(v)).merge
+    return [merge(u, w) for u, w in edges]
+""",
+        "an edge from a vertex to itself joins": """# q3
+def joins(v, edges):
+    label = list(range(v))
+    out = []
+    for u, w in edges:
+        out.append(u == w or label[u] != label[w])
+        new, old = label[u], label[w]
+        if new != old:
+            label = [new if x == old else x for x in label]
+    return out
+""",
+        "an edge between vertices seen before joins nothing": """# q3
+def joins(v, edges):
+    seen, out = set(), []
+    for u, w in edges:
+        out.append(u != w and not (u in seen and w in seen))
+        seen |= {u, w}
+    return out
+""",
     },
     "q4": {
         "largest W in place of largest |W|": """# q4
@@ -129,6 +161,73 @@ def my_deaths(W, mask=None):
 def my_deaths(W, mask=None):
     return zimp.persistence_diagram(W, mask)[:, 1]
 """,
+        "zimp under another name": """# q4
+_pd = zimp.persistence_diagram
+
+
+def my_deaths(W, mask=None):
+    return _pd(W, mask)[:, 1]
+""",
+        "zimp by getattr": """# q4
+def my_deaths(W, mask=None):
+    return getattr(zimp, "persistence_" + "diagram")(W, mask)[:, 1]
+""",
+        "zimp's names imported": """# q4
+from zimp import *
+from zimp import persistence_diagram
+
+
+def helper(*layer):
+    return persistence_diagram(*layer)
+
+
+def my_deaths(W, mask=None):
+    return helper(W, mask)[:, 1]
+""",
+        "scipy's spanning tree under another name": """# q4
+from scipy.sparse.csgraph import minimum_spanning_tree as tree_of
+
+
+def my_deaths(W, mask=None):
+    a = np.abs(W)
+    mask = np.ones(a.shape, dtype=bool) if mask is None else mask
+    m, n = a.shape
+    unit = a[mask].max()
+    square = np.zeros((m + n, m + n))
+    square[:m, m:] = np.where(mask, 2 - a / unit, 0)
+    found = np.sort(tree_of(square).data) - 1
+    return np.concatenate([found, np.full(m + n - len(found), np.inf)])
+""",
+        "the unit of the whole layer": """# q4
+def my_deaths(W, mask=None):
+    m, n = W.shape
+    mask = np.ones((m, n), dtype=bool) if mask is None else mask
+    a = np.abs(W) / np.abs(W).max()
+    edges = sorted([(-a[i, j], i, j) for i in range(m) for j in range(n) if mask[i, j]])
+    pieces = DisjointSet(range(m + n))
+    out = [1 + minus for minus, i, j in edges if pieces.merge(i, m + j)]
+    return np.array(out + [np.inf] * pieces.n_subsets)
+""",
+        "a weight of 0 is no edge": """# q4
+def my_deaths(W, mask=None):
+    m, n = W.shape
+    mask = np.ones((m, n), dtype=bool) if mask is None else mask
+    a = np.abs(W) / np.abs(W[mask]).max()
+    edges = sorted([(-a[i, j], i, j) for i in range(m) for j in range(n) if mask[i, j] and W[i, j]])
+    pieces = DisjointSet(range(m + n))
+    out = [1 + minus for minus, i, j in edges if pieces.merge(i, m + j)]
+    return np.array(out + [np.inf] * pieces.n_subsets)
+""",
+        "merging weights, not distances": """# q4
+def my_deaths(W, mask=None):
+    m, n = W.shape
+    mask = np.ones((m, n), dtype=bool) if mask is None else mask
+    a = np.abs(W) / np.abs(W[mask]).max()
+    edges = sorted([(-a[i, j], i, j) for i in range(m) for j in range(n) if mask[i, j]])
+    pieces = DisjointSet(range(m + n))
+    out = sorted(-minus for minus, i, j in edges if pieces.merge(i, m + j))
+    return np.array(out + [np.inf] * pieces.n_subsets)
+""",
     },
     "q5": {
         "edges heavier than t only": """# q5
@@ -173,6 +272,36 @@ def my_betti(W, thresholds):
         out.append(pieces.n_subsets)
     return out
 """,
+        "a weight of 0 is no edge": """# q5
+def my_betti(W, thresholds):
+    a = np.abs(W) / np.abs(W).max()
+    m, n = a.shape
+    out = []
+    for t in thresholds:
+        pieces = DisjointSet(range(m + n))
+        for i, j in np.argwhere((a >= t) & (a > 0)):
+            pieces.merge(i, m + j)
+        out.append(pieces.n_subsets)
+    return out
+""",
+        "thresholds not in units of the largest weight": """# q5
+def my_betti(W, thresholds):
+    m, n = W.shape
+    out = []
+    for t in thresholds:
+        pieces = DisjointSet(range(m + n))
+        for i, j in np.argwhere(np.abs(W) >= t):
+            pieces.merge(i, m + j)
+        out.append(pieces.n_subsets)
+    return out
+""",
+        "zimp under another name": """# q5
+curve = zimp.betti_curve
+
+
+def my_betti(W, thresholds):
+    return curve(W, thresholds).tolist()
+""",
     },
     "q6": {
         "connected is enough": """# q6
@@ -190,6 +319,24 @@ def preserves(W, mask):
         "pruned weights set to 0": """# q6
 def preserves(W, mask):
     return np.array_equal(zimp.spanning_forest(W).values, zimp.spanning_forest(W * mask).values)
+""",
+        "as many edges as a tree": """# q6
+def preserves(W, mask):
+    return bool(mask.sum() >= sum(W.shape) - 1)
+""",
+        "the heaviest merging weight, of as many": """# q6
+def preserves(W, mask):
+    full, pruned = zimp.spanning_forest(W), zimp.spanning_forest(W, mask)
+    return len(full) == len(pruned) and bool(np.isclose(full.values.max(), pruned.values.max()))
+""",
+        "the finite deaths only, in the unit of the full layer, and of as many as there are": """# q6
+def preserves(W, mask):
+    full, pruned = zimp.spanning_forest(W).values, zimp.spanning_forest(W, mask).values
+    return bool(np.array_equal(full[: len(pruned)], pruned))
+""",
+        "the neural persistence is the same": """# q6
+def preserves(W, mask):
+    return bool(np.isclose(zimp.neural_persistence(W), zimp.neural_persistence(W, mask)))
 """,
     },
     "q7": {
@@ -220,6 +367,24 @@ def my_persistence(deaths, convention):
     if convention == "rieck":
         return np.sqrt((len(deaths) - len(finite) + (finite**2).sum()) / (len(deaths) - 1))
     return np.sqrt((finite**2).sum() / (len(deaths) - 2))
+""",
+        "both conventions as that of Rieck": """# q7
+def my_persistence(deaths, convention):
+    finite = deaths[np.isfinite(deaths)]
+    return np.sqrt((len(deaths) - len(finite) + (finite**2).sum()) / (len(deaths) - 1))
+""",
+        "the norm, not normalised": """# q7
+def my_persistence(deaths, convention):
+    finite = deaths[np.isfinite(deaths)]
+    survivors = len(deaths) - len(finite) if convention == "rieck" else 0
+    return np.sqrt(survivors + (finite**2).sum())
+""",
+        "p = 1": """# q7
+def my_persistence(deaths, convention):
+    finite = deaths[np.isfinite(deaths)]
+    if convention == "rieck":
+        return (len(deaths) - len(finite) + finite.sum()) / (len(deaths) - 1)
+    return finite.sum() / (len(deaths) - 2)
 """,
     },
 }
