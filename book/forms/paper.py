@@ -121,7 +121,7 @@ def write(book, parts, chromium, file):
         {
             "/Title": config["title"],
             "/Author": ", ".join(author["name"] for author in about["authors"]),
-            "/Subject": config["sphinx"]["config"]["myst_html_meta"]["description"],
+            "/Subject": about["abstract"],
             "/Keywords": ", ".join(about["keywords"]),
         }
     )
@@ -190,7 +190,7 @@ def front(config, about, edition, parts, printed):
 {"".join(f'<link rel="stylesheet" href="_static/paper/{name}"/>' for name in [*STYLES, "paper.css"])}
 </head><body><article class="paper-front"><section id="title">
 <h1>{title}</h1>
-<p>{html.escape(config["sphinx"]["config"]["myst_html_meta"]["property=og:description"])}</p>
+<p>{html.escape(about["abstract"])}</p>
 <img src="_static/cover.svg" alt=""/>
 <p>{html.escape(authors)}</p>
 <p>{html.escape(edition)}</p>
