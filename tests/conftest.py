@@ -18,7 +18,7 @@ import zimp
 
 TESTS = Path(__file__).parent
 BOOK = TESTS.parent / "book"
-collect_ignore = ["offline", "rehearsal", "fuzz"]  # no tests: a file that Python loads by itself, and a script
+collect_ignore = ["offline", "rehearsal", "fuzz", "right_answers", "wrong_answers"]  # no tests
 
 # All tests, and the book that they build, do without a network: here, and in the processes that are started from here.
 _block = importlib.util.spec_from_file_location("offline", TESTS / "offline" / "sitecustomize.py")

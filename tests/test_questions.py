@@ -410,8 +410,11 @@ FOCUSED = "document.activeElement"
 
 
 def reload(page):
-    """Load a page anew, once Chromium has handed on what is kept: it does so in its own time."""
-    page.wait_for_timeout(1000)
+    """Load a page anew with what is kept.
+
+    That it is kept so long is up to the browser: of a profile that is in memory only, Chromium lost it now and then.
+    """
+    page.add_init_script(f"localStorage.setItem('zimp-kept', {json.dumps(page.evaluate(KEPT))})")
     page.reload()
 
 

@@ -157,6 +157,7 @@ def test_a_layer_of_a_file_has_the_tree_the_safe_density_and_the_pieces_of_the_p
     report = zimp.report(checkpoint)
     file = open_network(checkpoint)
     layers = {layer.name: layer for layer in layouts.find_layers(file.entries)[0] if layer.kind != "embedding"}
+    view.view.get_by_text("model.safetensors: ").wait_for()  # it is read
     assert f"{len(layers)} layers. Left out: 2 tensors" in view.view.inner_text()
     options = view.view.locator("select").nth(1)
     for row in report.rows:
