@@ -6,8 +6,6 @@ import re
 import zipfile
 from dataclasses import dataclass
 
-import yaml
-
 LICENCE = """\
 The figures of "{title}" ({address}), by {author}.
 
@@ -66,7 +64,7 @@ def make(book, folder):
 
 def settings(book):
     """What the book's configuration says of its title, its authors and its address."""
-    given = yaml.safe_load((book.source / "_config.yml").read_text(encoding="utf-8"))
+    given = book.config
     return {"title": given["title"], "author": given["author"], "address": given["html"]["baseurl"]}
 
 

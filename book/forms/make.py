@@ -18,9 +18,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 BOOK = Path(__file__).resolve().parent.parent
-# What each form is, by the name of its module. The module's function ``make(book, folder)`` fills the empty folder.
-# Python has a module ``site`` of its own; ours is ``pages``.
+# What each form is, by its name, which is that of its module but for one. The module's function ``make(book, folder)``
+# fills the empty folder.
 FORMS = {
     "notebooks": "executed notebooks that read like the pages, and one zip of them",
     "site": "the pages with all that they load, for reading without a network, and one zip of them",
@@ -40,6 +42,11 @@ class Built:
 
     source: Path
     build: Path
+
+    @property
+    def config(self):
+        """The book's configuration: its title, its address, and the like."""
+        return yaml.safe_load((self.source / "_config.yml").read_text(encoding="utf-8"))
 
     @property
     def html(self):
@@ -98,7 +105,8 @@ def replace(name, book):
     forms.mkdir(exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=forms))
     try:
-        importlib.import_module({"site": "pages"}.get(name, name)).make(book, aside)
+        module = {"site": "pages"}.get(name, name)  # Python has a `site` of its own
+        importlib.import_module(module).make(book, aside)
         aside.chmod(0o755)
         shutil.rmtree(forms / name, ignore_errors=True)
         return aside.rename(forms / name)

@@ -152,30 +152,25 @@ class Writer:
 
     def write_admonition(self, node, level):
         title, *rest = node.children
-        content = nodes.Element("", *rest)
-        return [_quoted([f"**{self.words(title)}**", *self.blocks(content, level)])]
+        return self.boxed(self.words(title), rest, level)
 
     def write_statement(self, node, level):
         """A theorem, or what else has a number, with the name that may follow its number."""
         title, *rest = node.children
         name = self.words(title).strip()
-        content = nodes.Element("", *rest)
-        return [_quoted([f"**{self.number(node)}{f' {name}' if name else ''}**", *self.blocks(content, level)])]
+        return self.boxed(f"{self.number(node)}{f' {name}' if name else ''}", rest, level)
+
+    def boxed(self, title, content, level):
+        """What the page puts into a box."""
+        return [_quoted([f"**{title}**", *self.blocks(nodes.Element("", *content), level)])]
 
     def write_container(self, node, level):
         bold = "sd-card-title" in node["classes"]
         return [f"**{self.words(node).strip()}**"] if bold else self.blocks(node, level)
 
     def write_dropdown(self, node, level):
-        title, *rest = node.children
-        return self.folded(title, rest, level)
-
-    def write_solution_node(self, node, level):
-        title, *rest = node.children
-        return self.folded(title, rest, level)
-
-    def folded(self, title, content, level):
         """What the page folds. Code cells cannot be folded in: they stand after what leads to them."""
+        title, *content = node.children
         summary, made = html.escape(title.astext(), quote=False), []
         blocks = self.blocks(nodes.Element("", *content), level)
         for is_text, group in groupby(blocks, lambda block: isinstance(block, str)):
@@ -186,6 +181,8 @@ class Writer:
             if not is_text:
                 made += [replace(cell, folded=True) for cell in group]
         return made
+
+    write_solution_node = write_dropdown
 
     def write_cell_code(self, node, level):
         captions = [self.caption(caption) for caption in node.findall(nodes.caption)]

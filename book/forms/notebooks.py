@@ -15,7 +15,6 @@ from pathlib import Path
 from urllib.parse import quote, urljoin
 
 import nbformat
-import yaml
 from jupyter_book.config import get_final_config
 from make import BOOK, Problem
 from markdown_writer import Cell, Heading, Writer
@@ -122,7 +121,7 @@ def binder(book):
     environment = (ROOT / "environment.yml").read_text(encoding="utf-8")
     if environment.count(CHECKOUT) != 1:
         raise Problem(f"environment.yml does not install {CHECKOUT!r} once; notebooks.py has to put the package there")
-    config = yaml.safe_load((book.source / "_config.yml").read_text(encoding="utf-8"))
+    config = book.config
     title, site, repository = config["title"], config["html"]["baseurl"], config["repository"]["url"]
     return {
         "environment.yml": environment.replace(CHECKOUT, address("notebooks,course")),

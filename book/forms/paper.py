@@ -111,7 +111,7 @@ def write(book, parts, chromium, file):
                 places.get(page, set()).add(place)
         printed = print_pages(chromium, site, names, places)
         about = yaml.safe_load((book.source.parent / "CITATION.cff").read_text(encoding="utf-8"))
-        config = yaml.safe_load((book.source / "_config.yml").read_text(encoding="utf-8"))
+        config = book.config
         address = config["html"]["baseurl"]
         (site / "front.html").write_text(front(config, about, edition(book, about), parts, printed), encoding="utf-8")
         printed = print_pages(chromium, site, ["front"], {"front": []}) + printed
