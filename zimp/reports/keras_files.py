@@ -35,8 +35,6 @@ VARIABLES = {  # of a layer, in the order of their numbers, where they are more 
     "embedding": ("embeddings",), "separableconv1d": DEPTHWISE, "separableconv2d": DEPTHWISE,
     **{f"{cell}cell": ("kernel", "recurrent_kernel") for cell in GATES},
 }  # fmt: skip
-
-
 KINDS = {"dense", *VARIABLES, *GATES, *ATTENTION, "depthwiseconv1d", "depthwiseconv2d"}
 
 

@@ -110,13 +110,13 @@ def by_question(assignment, rows):
 
 def commonest(rows, most=10):
     """The messages that most students got; those that differ only in their numbers are one."""
-    texts = {}
-    counts = Counter()
+    texts, counts = {}, Counter()
     for row in rows:
-        for line in dict.fromkeys(re.sub(r"\d+(\.\d+)?", "#", line) for line in row["message"].split("\n") if line):
-            counts[line] += 1
-        for line in row["message"].split("\n"):
-            texts.setdefault(re.sub(r"\d+(\.\d+)?", "#", line), line)
+        alike = {}
+        for line in filter(None, row["message"].split("\n")):
+            alike.setdefault(re.sub(r"\d+(\.\d+)?", "#", line), line)
+        counts.update(alike.keys())
+        texts = alike | texts  # the first of each that any student got
     return [(texts[line], count) for line, count in counts.most_common(most)]
 
 
