@@ -136,6 +136,10 @@ CONTRASTS = """() => {
 }"""
 
 
+# Wait until no colour is on its way to another, however slow the machine is.
+FADED = "() => Promise.allSettled(document.getAnimations().map(animation => animation.finished))"
+
+
 # What axe finds serious or critical. It need not look into formulas, code and still figures: each figure has one
 # description, and the contrasts of all text are measured by CONTRASTS. In the dark the same elements have other
 # colours, so only these are looked at.
@@ -167,6 +171,7 @@ def test_a_page_in_light_and_dark(visit, axe, name, theme):
     """In the dark mode of the first edition, blue for magnitude and sky blue for kept weights had changed places."""
     page = visit(name, theme)
     page.wait_for_timeout(300)
+    page.evaluate(FADED)
     assert page.problems == []
     background = max(Image.open(BytesIO(page.screenshot())).convert("L").getcolors())[1]
     assert background > 230 if theme == "light" else background < 60
@@ -221,7 +226,7 @@ def test_a_page_with_mathematics_says_so_without_the_cdn(visit, name):
         assert formula.text_content().strip().startswith(("\\(", "\\["))
     for theme in ("light", "dark"):
         page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
-        page.wait_for_timeout(300)  # colours fade
+        page.evaluate(FADED)
         assert [] == [text for contrast, text in page.evaluate(CONTRASTS) if contrast < 4.5]
     if mathematics:
         page.emulate_media(media="print")
