@@ -27,6 +27,7 @@ from torch import nn
 
 import zimp
 from zimp.reports import table
+from zimp.reports.checkpoints import open_network
 
 WEIGHTS = {"fc1.weight": torch.arange(12.0).reshape(3, 4), "fc2.weight": torch.arange(6.0).reshape(2, 3)}
 ROWS = zimp.report(WEIGHTS).rows
@@ -648,6 +649,49 @@ def test_a_file_that_changes_while_it_is_read_is_refused(kind, change, tmp_path,
     monkeypatch.setattr(table, "find_layers", changed)
     with pytest.raises(ValueError, match=f"{watched.name} has changed while it was read; if it is still being written"):
         zimp.report(path)
+
+
+@pytest.mark.parametrize("format", ["torch", "safetensors"])
+def test_a_file_that_becomes_shorter_in_place_is_named_and_ends_no_process(format, tmp_path):
+    """A checkpoint was read through a map, and where that has no file below it the process is ended by a signal."""
+    path = tmp_path / "model"
+    large = {f"fc{k}.weight": torch.ones(200, 300) for k in range(4)}
+    path.write_bytes(save(large) if format == "safetensors" else torch_bytes(large))
+    with open_network(path).reading() as read:
+        assert read("fc0.weight").shape == (200, 300)
+        os.truncate(path, 300_000)
+        with pytest.raises(ValueError, match="model has become shorter while it was read"):
+            read("fc3.weight")
+
+
+def test_tensors_that_are_views_are_read_where_they_lie_in_a_checkpoint(tmp_path):
+    base = torch.randn(40, 50, generator=torch.Generator().manual_seed(0))
+    views = {
+        "whole.weight": base, "turned.weight": base.T, "part.weight": base[3:20, 5:9], "steps.weight": base[::3, 1::7],
+        "half.weight": base.bfloat16()[1:, 2:], "double.weight": base.double()[5:],
+        "expanded.weight": base[:, :1].expand(40, 6),
+    }  # fmt: skip
+    torch.save(views, tmp_path / "views.pt")
+    network = open_network(tmp_path / "views.pt")
+    with network.reading() as read:
+        for name, view in views.items():
+            assert torch.equal(read(name), view) and read(name).dtype == view.dtype
+    assert zimp.report(tmp_path / "views.pt").totals == zimp.report(views).totals
+
+
+def test_numbers_in_the_byte_order_of_another_processor_are_turned(tmp_path):
+    weights = {"a.weight": torch.randn(20, 30, generator=torch.Generator().manual_seed(0))}
+    with zipfile.ZipFile(io.BytesIO(torch_bytes(weights))) as native:
+        parts = {name: native.read(name) for name in native.namelist()}
+    with zipfile.ZipFile(tmp_path / "other.pt", "w") as other:
+        for name, content in parts.items():
+            if name.endswith("/byteorder"):
+                content = b"big" if sys.byteorder == "little" else b"little"
+            elif name.endswith("/data/0"):
+                content = np.frombuffer(content, np.float32).byteswap().tobytes()
+            other.writestr(name, content)
+    with open_network(tmp_path / "other.pt").reading() as read:
+        assert torch.equal(read("a.weight"), weights["a.weight"])
 
 
 def test_an_index_of_shards_that_is_too_long_to_be_one_is_not_read(tmp_path):

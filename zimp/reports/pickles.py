@@ -7,11 +7,14 @@ stands one that does nothing.
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from zipfile import ZipFile
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.parameter import UninitializedTensorMixin
@@ -31,17 +34,36 @@ class TorchFile:
 
     def __init__(self, path: Path, zipped: bool):
         self.name, self._path, self._zipped, self.stamps = str(path), path, zipped, [Stamp(path)]
-        # The format before torch 1.6 can only be loaded whole, and so can a name that is not UTF-8; and what is called
-        # safetensors, torch takes for that.
-        self._mapped = zipped and path.suffix != ".safetensors" and str(path).isprintable()
-        tensors, aside = self._load()
-        self.entries = {name: _entry(tensor, aside.get(name)) for name, tensor in tensors.items()}
-        self._tensors = None if self._mapped else tensors
+        self._maps: list[torch.UntypedStorage] = []
+        self._tensors, aside = self._load()
+        self.entries = {name: _entry(tensor, aside.get(name)) for name, tensor in self._tensors.items()}
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:
-        """As :meth:`SafetensorsFile.reading`: the file is mapped anew, or its pages would stay in memory once read."""
-        yield (self._tensors or self._load()[0]).__getitem__
+        """As :meth:`SafetensorsFile.reading`.
+
+        What is mapped is read from the file all the same: where a file has become shorter, the map would end the whole
+        process, and what was read through a map stays in memory.
+        """
+        with self._path.open("rb", buffering=0) as file:
+
+            def read(name):
+                tensor = self._tensors[name]
+                for whole in self._maps:
+                    start = tensor.data_ptr() - whole.data_ptr()
+                    if tensor.numel() and 0 <= start < whole.nbytes():
+                        return self._read(file, start, tensor)
+                return tensor
+
+            yield read
+
+    def _read(self, file, start: int, tensor: torch.Tensor) -> torch.Tensor:
+        span = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride()))
+        file.seek(start)
+        found = np.fromfile(file, np.uint8, span * tensor.itemsize)
+        if found.size < span * tensor.itemsize:
+            raise ValueError(f"{self.name} has become shorter while it was read")
+        return torch.from_numpy(found).view(tensor.dtype).as_strided(tensor.shape, tensor.stride())
 
     def _load(self):
         try:
@@ -60,19 +82,49 @@ class TorchFile:
 
     def _content(self):
         """What was saved; classes and functions that are not known as harmless are neither imported nor called."""
+        # The format before torch 1.6 can only be loaded whole, as can numbers in the order of another processor and a
+        # name that is not UTF-8; and what is called safetensors, torch takes for that.
+        named = self._path.suffix != ".safetensors" and str(self._path).isprintable()
+        mapped = self._zipped and named and _native(self._path)
         with LOADING, ExitStack() as stack:
-            file = self._path if self._mapped else stack.enter_context(self._path.open("rb"))
+            file = self._path if mapped else stack.enter_context(self._path.open("rb"))
             unknown = torch.serialization.get_unsafe_globals_in_checkpoint(file) if self._zipped else []
             if file is not self._path:
                 file.seek(0)
             stack.enter_context(torch.serialization.safe_globals([(_stand_in(name), name) for name in unknown]))
-            return torch.load(file, map_location="cpu", weights_only=True, mmap=self._mapped)
+            stack.enter_context(_noting_maps(self._path, self._maps))
+            return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
 
     def _refused(self, code: str) -> ValueError:
         return ValueError(
             f"{self.name} holds {code}, and to load that could run code; "
             "save the weights alone: torch.save(model.state_dict(), path)"
         )
+
+
+def _native(path: Path) -> bool:
+    """Whether the numbers in a file have their bytes in the order of this processor."""
+    with ZipFile(path) as archive:
+        orders = [archive.read(name).decode() for name in archive.namelist() if name.endswith("/byteorder")]
+    return set(orders) <= {sys.byteorder}
+
+
+@contextmanager
+def _noting_maps(path: Path, maps: list[torch.UntypedStorage]):
+    """Within it, the map of a file that torch makes is put into a list: torch does not tell where in it a tensor is."""
+    from_file = torch.UntypedStorage.from_file
+
+    def noting(mapped, *options):
+        storage = from_file(mapped, *options)
+        if mapped == str(path):  # another thread may map another file
+            maps.append(storage)
+        return storage
+
+    torch.UntypedStorage.from_file = noting
+    try:
+        yield
+    finally:
+        torch.UntypedStorage.from_file = from_file
 
 
 class StandIn:
