@@ -95,6 +95,7 @@ def run(target: str, count: int) -> Counter:
     """All inputs of a target; what went wrong is printed, and counted by its kind."""
     wrong, number = Counter(), 0
     while number < count:
+        first = number
         command = [sys.executable, __file__, "--child", target, str(number), str(count)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0) as process:
             buffered, kind = b"", ""
@@ -115,7 +116,7 @@ def run(target: str, count: int) -> Counter:
             kind = kind if kind == "hangs" else f"died of {-process.returncode}"
             wrong[kind] += 1
             print(f"{target} {number - 1}: {kind}", flush=True)
-            number = max(number, 1)
+            number = max(number, first + 1)
         elif process.returncode == 0:
             break
     return wrong
@@ -130,6 +131,8 @@ def main():
     if sys.argv[1] == "--input":
         sys.stdout.buffer.write(mutated(sys.argv[2], int(sys.argv[3]), TARGETS[sys.argv[2]][3]))
         return
+    if unknown := sys.argv[2:] and set(sys.argv[2:]) - set(TARGETS):
+        sys.exit(f"no target {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}")
     failed = False
     for target in sys.argv[2:] or TARGETS:
         wrong = run(target, int(sys.argv[1]))
