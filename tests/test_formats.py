@@ -53,6 +53,12 @@ def zip_bytes(*names):
     return file.getvalue()
 
 
+def misled(content):
+    """An archive whose directory is said to begin far behind its end: its parts then lie before the beginning."""
+    place = content.index(b"PK\x06\x06") + 52
+    return content[:place] + b"\x01" + content[place + 1 :]
+
+
 NO_CHECKPOINTS = {
     "onnx": (b"\x08\x08\x12\x07pytorch\x1a\x052.6.0:\x80\x01", "an ONNX model"),
     "keras": (b"\x89HDF\r\n\x1a\n" + bytes(100), "an HDF5 file"),
@@ -69,6 +75,7 @@ NO_CHECKPOINTS = {
     "script": (zip_bytes("script/data.pkl", "script/constants.pkl"), "TorchScript"),
     "half": (torch_bytes(WEIGHTS)[:300], "truncated or damaged"),
     "nothing": (b"", "empty"),
+    "no directory": (misled(torch_bytes(WEIGHTS)), "truncated, or no PyTorch"),
 }
 
 

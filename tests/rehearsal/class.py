@@ -146,15 +146,30 @@ def start(folder, jobs, *options):
 
 
 def follow(process, stop_at, end):
-    """Read what a grading says, and end it after so many submissions. Returns its lines."""
+    """Read what a grading says, and end it after so many submissions. Returns its lines, each with its time."""
     lines = []
     for line in process.stdout:
-        lines.append(line.rstrip())
+        lines.append(Said(line.rstrip()))
         if stop_at and re.match(rf"{stop_at} of \d+", line):
             end(process)
             stop_at = None
     process.wait()
     return lines
+
+
+class Said(str):
+    """A line, and when it was said."""
+
+    def __init__(self, line):
+        self.time = time.monotonic()
+
+
+def estimated(lines):
+    """The seconds left that were shown after twenty submissions, over those that it took from there."""
+    done = [line for line in lines if re.match(r"\d+ of \d+", line)]
+    if len(done) <= 20 or not (said := re.search(r"(\d+) (minutes|seconds) left", done[19])):
+        return None
+    return round(int(said[1]) * (60 if said[2] == "minutes" else 1) / (done[-1].time - done[19].time), 2)
 
 
 def left_over(folder):
@@ -209,7 +224,8 @@ def main():
             lines += said
             rows = gradebook.read(folder / "g.csv")[0]
             print(f"stopped with {len(rows)} rows after {time.monotonic() - begin:.0f} s", flush=True)
-        lines += follow(start(folder, options.jobs, "--resume"), None, None)
+        last = follow(start(folder, options.jobs, "--resume"), None, None)
+        lines += last
         seconds = time.monotonic() - begin
         rows, wrong = gradebook.read(folder / "g.csv")[0], {}
         assert rows.keys() == expected.keys(), rows.keys() ^ expected.keys()
@@ -229,6 +245,7 @@ def main():
             "folders left": [path.name for path in folders],
             "originals changed": sum(before[path] != now for path, now in digests(folder / "class").items()),
             "load": os.getloadavg()[0],
+            "time estimated after twenty / time it took": estimated(last),
         }
         (folder / "one" / "hw1" / "a.ipynb").write_bytes(
             nbformat.writes(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(RIGHT)])).encode()

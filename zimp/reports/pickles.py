@@ -104,8 +104,11 @@ class TorchFile:
 
 def _native(path: Path) -> bool:
     """Whether the numbers in a file have their bytes in the order of this processor."""
-    with ZipFile(path) as archive:
-        orders = [archive.read(name).decode() for name in archive.namelist() if name.endswith("/byteorder")]
+    try:
+        with ZipFile(path) as archive:
+            orders = [archive.read(name).decode() for name in archive.namelist() if name.endswith("/byteorder")]
+    except OSError as error:  # of a damaged directory that leads to a place before the beginning
+        raise ValueError(error) from None
     return set(orders) <= {sys.byteorder}
 
 
