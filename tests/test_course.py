@@ -201,6 +201,29 @@ def test_moodle_and_canvas_exports_are_read_as_they_are(batch):
     assert not list((batch / "tmp").iterdir())
 
 
+NOTEBOOK_AND_ZIP = {".ipynb": RIGHT, ".zip": zipped({"a.csv": b"1"})}
+
+
+@pytest.mark.parametrize(
+    ("files", "rows"),
+    [  # Canvas packs the last attempt alone, with all its files; only one that comes again as -1 is another attempt
+        ({"bob_34_100_hw1.ipynb": RIGHT, "bob_34_101_hw1.pdf": b"%PDF-1.4"}, [("34", "bob", "graded")]),
+        ({"b_LATE_34_8_a.zip": zipped({"a.ipynb": RIGHT}), "b_LATE_34_9_a.png": b"PNG"}, [("34", "b", "graded")]),
+        ({"bob_34_100_hw1.ipynb": RIGHT, "bob_34_101_old.ipynb": RIGHT}, [("34", "bob", "not a notebook")]),
+        ({"b_34_8_a.ipynb": RIGHT, "b_34_12_a-1.ipynb": RIGHT}, [("b", "graded"), ("b", "earlier attempt")]),
+        ({"bob_LATE_34_text.html": b"<p>done"}, [("34", "bob", "not a notebook")]),
+        ({"mc_bob_34_100_hw1.ipynb": RIGHT}, [("34", "mc_bob", "graded")]),
+        ({"bob_2024_05_hw1.ipynb": RIGHT, "eve_2024_05_hw1.ipynb": RIGHT}, [(n, "graded") for n in ("bob", "eve")]),
+        ({f"B_1_assignsubmission_file_a{n}": d for n, d in NOTEBOOK_AND_ZIP.items()}, [("1", "B", "graded")]),
+    ],
+)  # fmt: skip
+def test_files_that_are_handed_in_together_are_one_submission(batch, files, rows):
+    for name, data in files.items():
+        hand_in(batch, name, data)
+    found = [(row["student"], row["name"], row["status"]) for row in grade(batch).values()]
+    assert [row[-len(rows[0]) :] for row in sorted(found, key=lambda row: (row[2] != "graded", row))] == rows
+
+
 # Grading that goes on
 
 
@@ -261,12 +284,15 @@ def test_a_stopped_grading_goes_on_where_it_was_and_loses_no_row(batch, monkeypa
     sources = {f"s{k:03}.ipynb": f"points = {k % 4}" if k % 10 else "crash" for k in range(600)}
     for name, source in sources.items():
         hand_in(batch, name, source)
-    graded, run, lock = [], grading.Grader.run, threading.Lock()
+    graded, run, lock, stopping = [], grading.Grader.run, threading.Lock(), []
 
     def stops(self, read, tests):
+        if self in stopping:  # on a slow machine others would reach the next stop before they hear of this one
+            assert self.stopped.wait(60)
         with lock:
             if len(graded) in stop:
                 stop.remove(len(graded))
+                stopping.append(self)
                 raise KeyboardInterrupt
             graded.append(read.cells[-1].source)
         return run(self, read, tests)
@@ -469,6 +495,9 @@ def test_a_page_for_each_student_by_question_and_without_hidden_tests(batch):
     assert "1 of 2 hidden tests failed." in page and "Question 8: an edge that no tree wants" in page
     assert page.count("<h2>") == len(QUESTIONS) and "0 of 1: you find an edge of the cycle" in page
     assert "Kernel died" in (folder / "crashed.ipynb-feedback.html").read_text(encoding="utf-8")
+    for kind in ("file", "onlinetext"):  # Moodle takes what is between two underscores for the name of a plugin
+        name = f"hw1/A_1_assignsubmission_{kind}"
+        assert feedback.page_name(name) == f"{name}_feedback.html"
 
 
 def test_statistics_say_means_zeros_messages_and_what_changed(batch):
@@ -551,6 +580,30 @@ def test_grades_are_merged_into_canvas_gradebook_below_its_header(batch, capsys)
     assert "has 30 points for this assignment, and these grades are out of 24" in capsys.readouterr().out
 
 
+def test_who_is_excused_in_canvas_stays_excused(batch, capsys):
+    handed_in_on(batch, {"mulleranna_55_9001_hw1.ipynb": 3, "zhangwei_56_1200_hw1.ipynb": 1})
+    text = CANVAS.replace(",A,7,,", ",A,7,EX,").replace(",A,,12,", ",A,,N/A,")
+    (batch / "book.csv").write_text(text, encoding="utf-8")
+    platforms.export(batch / "g.csv", batch / "book.csv", output=batch / "out.csv")
+    assert (batch / "out.csv").read_text(encoding="utf-8") == text
+    assert "2 left as EX or N/A: hw1/mulleranna_55" in capsys.readouterr().out
+
+
+def test_moodle_skips_grades_above_its_maximum_so_another_maximum_is_said(batch, capsys):
+    handed_in_on(batch, {"Anna_101_assignsubmission_file_a.ipynb": 3})
+    (batch / "sheet.csv").write_text(MOODLE.replace("30.00", '"24,00"'), encoding="utf-8")
+    platforms.export(batch / "g.csv", batch / "sheet.csv")
+    assert "has 24 points for this assignment, and these grades are out of 30" in capsys.readouterr().out
+    (batch / "sheet.csv").write_text(MOODLE, encoding="utf-8")
+    platforms.export(batch / "g.csv", batch / "sheet.csv")
+    assert "note:" not in capsys.readouterr().out
+
+
+def test_titles_with_commas_leave_the_semicolons_what_they_are(tmp_path):
+    (tmp_path / "a.csv").write_text("Student;ID;Read a, b, c, d (1)\n    Points Possible;;3\nAnna;55;\n")
+    assert tables.read(tmp_path / "a.csv").rows[2] == ["Anna", "55", ""]
+
+
 def test_a_german_worksheet_gets_decimal_commas(batch):
     handed_in_on(batch, {"Anna_101_assignsubmission_file_a.ipynb": 3})
     text = "ID;Vollständiger Name;Status;Bewertung\r\nTeilnehmer/in101;Müller;Zur Bewertung abgegeben;\r\n"
@@ -570,6 +623,9 @@ def test_a_german_worksheet_gets_decimal_commas(batch):
         (MOODLE, {"column": "Points"}, "does not have the column 'Points'"),
         (MOODLE.replace("10", "20"), {}, "has none of the students"),
         (MOODLE, {"assignment": "hw2"}, "has no grades of hw2"),
+        (MOODLE.replace(",Bob,", ",Anna,"), {}, "has Anna in other rows than that of 101: is this a group's number?"),
+        (CANVAS.replace(",55,", ",101,"), {"column": "Final Score"}, "has (read only) in 'Final Score'"),
+        (CANVAS.replace("Quiz (9)", "Assignment 1 (9)"), {}, "does not have one column for these grades, but several"),
     ],
 )
 def test_a_merge_that_cannot_be_right_writes_nothing_and_says_why(batch, text, options, message):

@@ -41,7 +41,7 @@ def report(grades, output=None):
 def page_name(submission):
     """The name of a student's page. Moodle takes pages back whose names begin as those it gave to the files."""
     name = re.sub(r'[<>:"\\|?*]', "_", submission)
-    return f"{name}{'_' if name.endswith('_assignsubmission_file') else '-'}feedback.html"
+    return f"{name}{'_' if re.search('_assignsubmission_[a-z]+$', name) else '-'}feedback.html"
 
 
 def student_page(row, typed):

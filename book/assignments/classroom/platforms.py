@@ -8,6 +8,7 @@ from classroom import gradebook, tables
 from classroom.assignments import masters, questions, title
 
 GRADE = ("Grade", "Bewertung", "Note", "Calificación", "Valutazione")  # what Moodle calls the column
+KEPT = ("EX", "N/A")  # what Canvas has for a student who is excused, or was not given the assignment
 
 
 def export(grades, file, assignment=None, column=None, machine=False, output=None):
@@ -28,13 +29,17 @@ def export(grades, file, assignment=None, column=None, machine=False, output=Non
     head = header(table)
     place = grade_column(table, assignment, column, file)
     identity, students = matching(table, rows, place, file)
-    new = changed = 0
+    possible = worth(table, head, place, students, file)
+    new, changed, kept = 0, 0, []
     for row in rows:
         target = students.get(row["student"])
         value = row["machine" if machine else "total"]
         if target is None or not value:
             continue
         old = target[place].strip()
+        if old in KEPT:
+            kept.append(row["submission"])
+            continue
         new, changed = new + (not old), changed + bool(old and not same(old, value))
         target[place] = value.replace(".", ",") if decimal_comma(table, place) else value
     output = Path(output or Path(file).with_name(f"{Path(file).stem}-graded{Path(file).suffix}"))
@@ -44,12 +49,12 @@ def export(grades, file, assignment=None, column=None, machine=False, output=Non
     what = "points by machine" if machine else "total (are all points by hand in? --machine takes those by machine)"
     report = {
         f"without {what}": [row["submission"] for row in rows if not row["machine" if machine else "total"]],
+        f"left as {' or '.join(KEPT)}": kept,
         "not in the file": [row["submission"] for row in rows if row["student"] not in students],
     }
     for why, found in report.items():
         if found:
             print(f"{len(found)} {why}: {', '.join(found[:10])}{' and others' if len(found) > 10 else ''}")
-    possible = tables.number(table.rows[head - 1][place]) if head > 1 else None
     best = sum(q.points for q in questions(masters()[assignment]).values() if not (machine and q.manual))
     if possible not in (None, best):
         print(f"note: {file} has {possible:g} points for this assignment, and these grades are out of {best:g}")
@@ -76,8 +81,24 @@ def grade_column(table, assignment, column, file):
         found = [k for k, name in enumerate(columns) if name in GRADE]
     if len(found) != 1:
         asked = f"the column {column!r}" if column is not None else "one column for these grades"
+        asked += ", but several" if found else ""
         sys.exit(f"{file} does not have {asked}; say which by --column: {', '.join(filter(None, columns))}")
     return found[0]
+
+
+def worth(table, head, place, students, file):
+    """The points that the file has for the assignment: Canvas above the students, Moodle beside each; None if none."""
+    if head > 1:
+        cell = table.rows[head - 1][place]
+        try:
+            return tables.number(cell)
+        except ValueError:  # "(read only)", in the language of the course
+            sys.exit(f"{file} has {cell} in {table.rows[0][place]!r}: Canvas does not import it; see --column")
+    try:
+        found = {tables.number(row[place + 1]) for row in students.values()}
+    except (ValueError, IndexError):  # another column
+        return None
+    return found.pop() if len(found) == 1 else None
 
 
 def matching(table, rows, place, file):
@@ -92,6 +113,10 @@ def matching(table, rows, place, file):
                 best, chosen = (len(found), found), k
     if not best[0]:
         sys.exit(f"{file} has none of the students: no column holds numbers such as {sorted(wanted)[0]}")
+    for row in rows:  # of a group Moodle gives the number of the group, which may be that of a stranger
+        target = best[1].get(row["student"])
+        if target and row["name"] not in target and any(row["name"] in one for one in body):
+            sys.exit(f"{file} has {row['name']} in other rows than that of {row['student']}: is this a group's number?")
     return chosen, best[1]
 
 

@@ -16,9 +16,9 @@ import nbformat
 
 from classroom.assignments import masters, told_by
 
-# Moodle: files side by side, or a folder for each student. Canvas: files side by side, LATE or not.
+# Moodle: files side by side, or a folder for each student. Canvas: files side by side, LATE or not, or what was typed.
 MOODLE = re.compile(r"(?P<name>.+?)_(?P<id>\d+)_assignsubmission_(?P<kind>[a-z]+)(?:_(?P<file>.*))?", re.S)
-CANVAS = re.compile(r"(?P<name>[^_]+)(?:_LATE)?_(?P<id>\d+)_(?P<attempt>\d+)_(?P<file>.+)", re.S)
+CANVAS = re.compile(r"(?P<name>.+?)(?:_LATE)?_(?P<id>\d+)_(?:(?P<attempt>\d+)_(?P<file>.+)|(text|link)\.html)", re.S)
 
 LARGEST = 100_000_000  # bytes of a notebook; a zip may promise more than a memory holds
 
@@ -51,7 +51,8 @@ class Submission:
         if self.later:
             raise Failure("earlier attempt", f"{self.later} is a later attempt of the same student.")
         try:
-            found = [place for entry in self.entries for place in notebooks(entry)]
+            named = [entry for entry in self.entries if entry.suffix.lower() == ".ipynb"]
+            found = [place for entry in named or self.entries for place in notebooks(entry)]
             if not found:
                 raise not_a_notebook("The folder holds no file.")
             found = [place for place in found if str(place[-1]).lower().endswith(".ipynb")] or found
@@ -98,12 +99,12 @@ def find(assignment, place, skip=()):
         if entry.name.startswith(".") or entry.name in {"__MACOSX", "Thumbs.db", "desktop.ini"} or entry.name in skip:
             continue
         if match := MOODLE.fullmatch(entry.name):
-            students["moodle", match["id"]].append((entry, match))
+            students["moodle", match["id"], ""].append((entry, match))
         elif match := CANVAS.fullmatch(entry.name):
-            students["canvas", match["id"]].append((entry, match))
+            students["canvas", match["id"], match["name"]].append((entry, match))
         else:
-            students["file", entry.name].append((entry, None))
-    for (platform, number), found in students.items():
+            students["file", entry.name, ""].append((entry, None))
+    for (platform, number, _), found in students.items():
         entries = [entry for entry, _ in found]
         if platform == "file":
             name = printable(entries[0].name if entries[0].is_dir() else entries[0].stem)
@@ -114,10 +115,14 @@ def find(assignment, place, skip=()):
             files = [entry for entry, match in found if match["kind"] == "file"]
             yield Submission(assignment, number, name, tuple(files or entries))
             continue
-        *earlier, last = sorted(found, key=lambda pair: int(pair[1]["attempt"]))
-        for entry, _ in earlier:
-            yield Submission(assignment, number, name, (entry,), printable(last[0].name))
-        yield Submission(assignment, number, name, (last[0],))
+        attempts = defaultdict(list)  # by the name of the file, to which Canvas adds -1 if it comes again
+        for entry, match in sorted(found, key=lambda pair: int(pair[1]["attempt"] or 0)):
+            attempts[re.sub(r"-\d+(?=\.\w+$)", "", match["file"] or "")].append(entry)
+        for *earlier, last in attempts.values():
+            for entry in earlier:
+                yield Submission(assignment, number, name, (entry,), printable(last.name))
+        files = sorted((one[-1] for one in attempts.values()), key=lambda file: file.suffix.lower() != ".ipynb")
+        yield Submission(assignment, number, name, tuple(files))
 
 
 def junk(path):

@@ -57,8 +57,8 @@ def read(path):
         except UnicodeDecodeError:
             encoding = "cp1252"
     text = data.decode(encoding, "surrogateescape")
-    head = text.partition("\n")[0]
-    delimiter = max(",;\t", key=head.count)
+    first = text.split("\n", 2)[:2]  # in the header alone, a title with many commas would count for more
+    delimiter = max(",;\t", key=lambda one: (min(line.count(one) for line in first), first[0].count(one)))
     end = "\r\n" if "\r\n" in text else "\n"
     return Table(list(csv.reader(StringIO(text, newline=""), delimiter=delimiter)), encoding, delimiter, end)
 
