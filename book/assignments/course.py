@@ -58,7 +58,7 @@ def main():
     answering = command(answers)
     answering.add_argument("--output", default="answers", help="a folder (default: %(default)s)")
     for reader in (grading, answering):
-        reader.add_argument("folder", help="holds hw1/ to hw4/, or some; with --assignment the submissions, as files or zip")
+        reader.add_argument("folder", help="holds hw1/ to hw4/; with --assignment the submissions, as files or zip")
         reader.add_argument("--assignment", choices=masters(), help="what the submissions in FOLDER are for")
     for reader in (solving, grading, answering):
         reader.add_argument("--built", default=DIST, help="where the built course is (default: %(default)s)")
