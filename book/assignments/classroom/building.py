@@ -18,7 +18,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from classroom.assignments import DIST, ROOT, masters
-from classroom.inside import SENTENCE
+from classroom.inside import LIGHT, SENTENCE
 
 # For processes side by side: one thread each, and files in UTF-8, which otter leaves to the system.
 QUICK = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "PYTHONUTF8"), "1")
@@ -131,7 +131,8 @@ def build_one(master, output, offering):
         config |= {"requirements": "requirements.txt", "python_version": python, "export_cell": False}
         cell.source = "# ASSIGNMENT CONFIG\n" + yaml.safe_dump(config)
         nbformat.write(notebook, folder / f"{name}.ipynb")
-        command = [sys.executable, "-m", "otter", "assign", "--no-pdfs", f"{name}.ipynb", "made"]
+        otter = LIGHT + "import runpy; runpy.run_module('otter', run_name='__main__')"
+        command = [sys.executable, "-c", otter, "assign", "--no-pdfs", f"{name}.ipynb", "made"]
         done = subprocess.run(command, cwd=folder, env=os.environ | QUICK, capture_output=True, encoding="utf-8")
         if done.returncode:
             return f"{master.name} does not build:\n{done.stderr[-3000:]}"
