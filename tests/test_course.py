@@ -640,14 +640,14 @@ def test_a_merge_that_cannot_be_right_writes_nothing_and_says_why(batch, text, o
 
 
 def test_c10_the_first_cell_says_what_to_install(monkeypatch):
-    source = building.SETUP.format(otter="7", zimp="https://x.org/zimp.zip", sentence="", checks={})
+    source = building.SETUP.format(otter="7", packages="mlxtend https://x.org/zimp.zip", sentence="", checks={})
     source = "\n".join(line for line in source.splitlines() if "%pip install -q" not in line and "colab" not in line)
     monkeypatch.setitem(sys.modules, "otter", None)
     with pytest.raises(SystemExit) as raised:
         exec(source, {})
     said = str(raised.value)
     assert "otter is not installed here" in said and 'pip install -c constraints.txt -e ".[book,course]"' in said
-    assert "%pip install otter-grader==7 https://x.org/zimp.zip" in said
+    assert "%pip install otter-grader==7 mlxtend https://x.org/zimp.zip" in said
 
 
 def test_c11_messages_of_the_commands_are_sentences(batch, tmp_path):

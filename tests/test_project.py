@@ -117,7 +117,7 @@ def test_lecturers_are_told_the_three_commands_of_the_course_and_how_to_install_
     assert list(dict.fromkeys(COURSE.findall(text)))[:3] == ["build", "solve", "grade"]
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_the_page_of_an_assignment_gives_the_points_of_its_master(number):
     master = (ROOT / "book" / "assignments" / f"hw{number}.md").read_text(encoding="utf-8")
     page = (ROOT / "book" / f"assignment_{number}.md").read_text(encoding="utf-8")

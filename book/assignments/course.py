@@ -1,8 +1,8 @@
 """The course in three commands: build what students, graders and lecturers need, rehearse, grade a batch.
 
-    python book/assignments/course.py build           # from the masters hw1.md, hw2.md, hw3.md into dist/
+    python book/assignments/course.py build           # from the masters hw1.md to hw4.md into dist/
     python book/assignments/course.py solve           # the solutions as submissions, for a rehearsal
-    python book/assignments/course.py grade FOLDER    # submissions in FOLDER/hw1, FOLDER/hw2, FOLDER/hw3 -> grades.csv
+    python book/assignments/course.py grade FOLDER    # submissions in FOLDER/hw1 to FOLDER/hw4 -> grades.csv
 
 Three more are for what follows: `answers` shows all answers to a written question on one page, `report` adds the points
 by hand and writes a page for each student and the statistics, `export` puts the grades into the file that Moodle or
@@ -58,7 +58,7 @@ def main():
     answering = command(answers)
     answering.add_argument("--output", default="answers", help="a folder (default: %(default)s)")
     for reader in (grading, answering):
-        reader.add_argument("folder", help="holds hw1/, hw2/, hw3/; with --assignment the submissions, as files or zip")
+        reader.add_argument("folder", help="holds hw1/ to hw4/; with --assignment the submissions, as files or zip")
         reader.add_argument("--assignment", choices=masters(), help="what the submissions in FOLDER are for")
     for reader in (solving, grading, answering):
         reader.add_argument("--built", default=DIST, help="where the built course is (default: %(default)s)")

@@ -18,7 +18,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from classroom.assignments import DIST, ROOT, masters
-from classroom.inside import SENTENCE
+from classroom.inside import LIGHT, SENTENCE
 
 # For processes side by side: one thread each, and files in UTF-8, which otter leaves to the system.
 QUICK = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "PYTHONUTF8"), "1")
@@ -30,7 +30,7 @@ SETUP = """\
 import sys
 
 if "google.colab" in sys.modules:
-    %pip install -q otter-grader=={otter} {zimp}
+    %pip install -q otter-grader=={otter} {packages}
 
 try:
     import otter
@@ -40,7 +40,7 @@ except ModuleNotFoundError as error:
         f"{{error.name}} is not installed here. In the folder of the book's repository, type\\n"
         '    .venv/bin/pip install -c constraints.txt -e ".[book,course]"\\n'
         "and start JupyterLab there. Without that folder, run this in a cell and restart the kernel:\\n"
-        "    %pip install otter-grader=={otter} {zimp}"
+        "    %pip install otter-grader=={otter} {packages}"
     ) from None
 
 {sentence}
@@ -83,13 +83,16 @@ def zimp_archive():
     return f"{repository['url']}/archive/{commit or repository['branch']}.zip"
 
 
-def container():
-    """Python and packages of an autograder's container: those of Binder, in the versions of constraints.txt."""
+def container(packages):
+    """Python and packages of an autograder's container: those of Binder, in the versions of constraints.txt.
+
+    `packages` are what an assignment needs besides those of zimp.
+    """
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
     python = next(line.split("=")[1] for line in environment if str(line).startswith("python="))
     (pip,) = [entry["pip"] for entry in environment if isinstance(entry, dict)]
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
-    needed = {Requirement(line).name for line in needed}
+    needed = {*packages, *(Requirement(line).name for line in needed)}
     pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = [pin for pin in pins if pin.split("==")[0] in needed]
     return python, [*(line for line in pip if line.startswith("--extra-index-url")), *pins, zimp_archive()]
@@ -120,29 +123,33 @@ def build_one(master, output, offering):
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         notebook = jupytext.reads(master.read_text(encoding="utf-8").replace("OFFERING_SEED", str(offering)), "md:myst")
-        python, requirements = container()
-        (folder / "requirements.txt").write_text("\n".join(requirements), encoding="utf-8")
         cell = next(cell for cell in notebook.cells if cell.source.startswith("# ASSIGNMENT CONFIG"))
-        config = {"requirements": "requirements.txt", "python_version": python, "export_cell": False}
-        cell.source = "# ASSIGNMENT CONFIG\n" + yaml.safe_dump(yaml.safe_load(cell.source) | config)
+        config = yaml.safe_load(cell.source)
+        packages = config.pop("packages", [])  # a key of ours
+        python, requirements = container(packages)
+        (folder / "requirements.txt").write_text("\n".join(requirements), encoding="utf-8")
+        config |= {"requirements": "requirements.txt", "python_version": python, "export_cell": False}
+        cell.source = "# ASSIGNMENT CONFIG\n" + yaml.safe_dump(config)
         nbformat.write(notebook, folder / f"{name}.ipynb")
-        command = [sys.executable, "-m", "otter", "assign", "--no-pdfs", f"{name}.ipynb", "made"]
+        otter = LIGHT + "import runpy; runpy.run_module('otter', run_name='__main__')"
+        command = [sys.executable, "-c", otter, "assign", "--no-pdfs", f"{name}.ipynb", "made"]
         done = subprocess.run(command, cwd=folder, env=os.environ | QUICK, capture_output=True, encoding="utf-8")
         if done.returncode:
             return f"{master.name} does not build:\n{done.stderr[-3000:]}"
         made = folder / "made"
         (archive,) = (made / "autograder").glob("*.zip")
         shutil.copy(archive, output / "autograder" / f"{name}.zip")
-        finish(made / "student" / f"{name}.ipynb", output / "student" / f"{name}.ipynb")
-        finish(made / "autograder" / f"{name}.ipynb", output / "instructor" / f"{name}.ipynb")
+        finish(made / "student" / f"{name}.ipynb", output / "student" / f"{name}.ipynb", packages)
+        finish(made / "autograder" / f"{name}.ipynb", output / "instructor" / f"{name}.ipynb", packages)
 
 
-def finish(source, target):
+def finish(source, target, packages):
     """Put our first and last cell into a notebook that otter made, and take the checks out of its metadata."""
     notebook = nbformat.read(source, as_version=4)
     made = notebook.metadata.otter
     assert notebook.cells[0].source.startswith("# Initialize Otter")
-    setup = SETUP.format(otter=version("otter-grader"), zimp=zimp_archive(), sentence=SENTENCE, checks=dict(made.tests))
+    needed = " ".join([*packages, zimp_archive()])
+    setup = SETUP.format(otter=version("otter-grader"), packages=needed, sentence=SENTENCE, checks=dict(made.tests))
     locked = {"editable": False, "deletable": False}
     collapsed = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # in JupyterLab, and on Colab
     notebook.cells[0] = nbformat.v4.new_code_cell(setup, metadata=locked | collapsed)

@@ -16,6 +16,13 @@ from pathlib import Path
 
 import psutil
 
+# If jsonschema, which nbformat imports, finds this package, it compiles a grammar of web addresses at each start. That
+# takes a second, and no notebook has such addresses.
+LIGHT = """\
+import sys
+sys.modules.setdefault("rfc3987_syntax", None)
+"""
+
 # Otter's own report shows the source line of a failed assert, and of a stray error only the bare text.
 SENTENCE = """\
 def _sentence(test, error, context=0):
@@ -120,12 +127,13 @@ def main(folder, confine):
 
 def report(folder):
     """Scores and messages, or why there are none."""
+    exec(LIGHT)
     import nbformat
     from nbclient import NotebookClient
 
     notebook = nbformat.read(folder / "submission.ipynb", as_version=4)
     tests, result = sorted(str(file) for file in (folder / "tests").glob("*.py")), folder / "tmp" / "result.json"
-    before = SENTENCE + BEFORE.format(folder=str(folder / "tests"), tests=tests)
+    before = LIGHT + SENTENCE + BEFORE.format(folder=str(folder / "tests"), tests=tests)
     after = AFTER.format(tests=tests, report=str(result))
     cells = [nbformat.v4.new_code_cell(source) for source in (before, after)]
     notebook.cells = [cells[0], *notebook.cells, cells[1]]
