@@ -7,6 +7,8 @@ import json
 import os
 import random
 import re
+import runpy
+import signal
 import sys
 import threading
 import zipfile
@@ -449,6 +451,24 @@ def test_c8_points_stay_with_a_student_who_hands_in_again_and_the_sheet_says_so(
     assert tables.read(by_hand.sheet(batch / "g.csv", "hw1")).records()[0]["look again"] == ""
 
 
+@pytest.mark.parametrize("again", ["report", "grade"])
+def test_c8_points_stay_with_a_name_that_a_spreadsheet_could_not_save(batch, again):
+    """Excel may save a CSV in the code page of Windows, with a question mark for each other letter."""
+    hand_in(batch, "Müller Anna_101_assignsubmission_file_hw1.ipynb")
+    hand_in(batch, "Иванова Мария_201_assignsubmission_file_hw1.ipynb")
+    grade(batch)
+    fill(batch, **{"201": ["1"] * 6})
+    sheet = by_hand.sheet(batch / "g.csv", "hw1")
+    sheet.write_bytes(sheet.read_text(encoding="utf-8-sig").encode("cp1252", "replace"))
+    if again == "report":
+        feedback.report(batch / "g.csv")
+    else:
+        grade(batch, resume=True)
+    row, record = [*gradebook.read(batch / "g.csv")[0].values()][-1], tables.read(sheet).records()[-1]
+    assert (row["total"], row["name"], record["look again"]) == ("27", "Иванова Мария", "")
+    assert record["name"] == row["name"]
+
+
 @pytest.mark.parametrize("value", ["3", "-1", "one", "1.5.0", "nan"])
 def test_c8_what_is_no_number_of_points_is_said_before_anything_is_graded(batch, value, monkeypatch):
     hand_in(batch, "anna.ipynb")
@@ -498,6 +518,17 @@ def test_a_page_for_each_student_by_question_and_without_hidden_tests(batch):
     for kind in ("file", "onlinetext"):  # Moodle takes what is between two underscores for the name of a plugin
         name = f"hw1/A_1_assignsubmission_{kind}"
         assert feedback.page_name(name) == f"{name}_feedback.html"
+
+
+def test_who_hands_in_again_has_one_page(batch):
+    first = hand_in(batch, "anna_LATE_7_100_hw1-1.ipynb", "points = 1")
+    grade(batch)
+    feedback.report(batch / "g.csv")
+    first.rename(first.with_name("anna_LATE_7_200_hw1-2.ipynb"))
+    grade(batch, resume=True)
+    feedback.report(batch / "g.csv")
+    pages = [page.name for page in (batch / "g-pages" / "feedback" / "hw1").iterdir()]
+    assert pages == ["anna_LATE_7_200_hw1-2.ipynb-feedback.html"]
 
 
 def test_statistics_say_means_zeros_messages_and_what_changed(batch):
@@ -648,6 +679,17 @@ def test_c10_the_first_cell_says_what_to_install(monkeypatch):
     said = str(raised.value)
     assert "otter is not installed here" in said and 'pip install -c constraints.txt -e ".[book,course]"' in said
     assert "%pip install otter-grader==7 mlxtend https://x.org/zimp.zip" in said
+
+
+def test_a_tilde_that_the_shell_leaves_is_the_home(batch, monkeypatch):
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(batch))
+    hand_in(batch, "a.ipynb")
+    grade(batch)
+    monkeypatch.setattr(sys, "argv", ["course.py", "report", "~/g.csv", "--output", "~/pages"])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    runpy.run_path(str(ROOT / "book" / "assignments" / "course.py"), run_name="__main__")
+    assert (batch / "pages" / "statistics.html").is_file()
 
 
 def test_c11_messages_of_the_commands_are_sentences(batch, tmp_path):

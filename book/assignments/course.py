@@ -24,6 +24,7 @@ the network and takes minutes):
 """
 
 import argparse
+import os
 import signal
 import sys
 
@@ -33,6 +34,8 @@ from classroom.by_hand import answers
 from classroom.feedback import report
 from classroom.grading import grade
 from classroom.platforms import export
+
+PATHS = {"folder", "grades", "file", "output", "built"}
 
 
 def main():
@@ -79,6 +82,8 @@ def main():
         if number and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores it
             signal.signal(number, signal.default_int_handler)
     arguments = vars(parser.parse_args())
+    for name in PATHS & arguments.keys():  # PowerShell passes ~ on as it is
+        arguments[name] = arguments[name] and os.path.expanduser(arguments[name])
     try:
         arguments.pop("do")(**arguments)
     except KeyboardInterrupt:

@@ -97,10 +97,12 @@ def extend(grades, rows):
             record = known.get(row["submission"]) or gone.get(row["student"])
             if record is None:
                 records.append(facts)
-            elif record.get("file") != facts["file"]:
-                begun = any(record.get(heads[name], "").strip() for name in criteria(assignment))
+            elif (changed := record.get("file") != facts["file"]) or row["submission"] not in known:
+                begun = changed and any(record.get(heads[name], "").strip() for name in criteria(assignment))
                 record |= facts | ({"look again": "handed in again"} if begun else {})
         table.rows = [table.columns, *([record.get(column, "") for column in table.columns] for record in records)]
+        if table.encoding != "utf-16":  # a spreadsheet may have saved it in one that lacks the letters of a name
+            table.encoding = "utf-8-sig"
         if records:
             table.write(sheet(grades, assignment))
 

@@ -27,6 +27,8 @@ def report(grades, output=None):
             sys.exit(f"{grades} has points for {question} of {name}, and {where} has none: type them there")
     tables.save(grades, gradebook.whole(columns, rows.values()))
     output = Path(output or grades.with_name(f"{grades.stem}-pages"))
+    for page in [page for one in assignments for page in (output / "feedback" / one).glob("*feedback.html")]:
+        page.unlink()  # the submission may have gone, as an earlier attempt does
     for name, row in rows.items():
         if row["status"] != "earlier attempt":
             page = output / "feedback" / page_name(name)
