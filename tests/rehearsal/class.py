@@ -185,13 +185,15 @@ def processor_time(command, **options):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-ALONE = """import sys, nbformat
+ALONE = """import sys
+from classroom.inside import AFTER, BEFORE, LIGHT, SENTENCE
+exec(LIGHT)
+import nbformat
 from nbclient import NotebookClient
-from classroom.inside import AFTER, BEFORE, SENTENCE
 from pathlib import Path
 notebook = nbformat.read(sys.argv[1], as_version=4)
 tests = sorted(map(str, Path(sys.argv[2]).glob("*.py")))
-notebook.cells.insert(0, nbformat.v4.new_code_cell(SENTENCE + BEFORE.format(folder=sys.argv[2], tests=tests)))
+notebook.cells.insert(0, nbformat.v4.new_code_cell(LIGHT + SENTENCE + BEFORE.format(folder=sys.argv[2], tests=tests)))
 notebook.cells.append(nbformat.v4.new_code_cell(AFTER.format(tests=tests, report=sys.argv[3])))
 NotebookClient(notebook, allow_errors=True).execute()
 """
