@@ -174,7 +174,7 @@ def test_the_target_of_each_button_is_on_the_branch_that_the_workflow_pushes(bra
         files = [match[1] for link in links if (match := re.fullmatch(pattern, link))]
         assert all((branch / file).is_file() for file in files)
         assert (f"{page}.ipynb" in files) == (page in CODE)
-    others = [link for link in links if re.search(r"mybinder|colab\.research", link)]
+    others = [link for link in links if re.search(r"mybinder|colab\.research\.google\.com/.", link)]
     assert all(any(re.fullmatch(pattern, link) for pattern in opens) for link in others)
     assert (site / "_sources" / f"{page}.md").exists() and f"_sources/{page}.md" in links  # for who works on the book
 
