@@ -115,8 +115,8 @@ def run(target: str, count: int) -> Counter:
         if kind == "hangs" or process.returncode not in (0, 3):
             kind = kind if kind == "hangs" else f"died of {-process.returncode}"
             wrong[kind] += 1
-            print(f"{target} {number - 1}: {kind}", flush=True)
             number = max(number, first + 1)
+            print(f"{target} {number - 1}: {kind}", flush=True)
         elif process.returncode == 0:
             break
     return wrong

@@ -97,8 +97,10 @@ def extend(grades, rows):
             record = known.get(row["submission"]) or gone.get(row["student"])
             if record is None:
                 records.append(facts)
-            elif (changed := record.get("file") != facts["file"]) or row["submission"] not in known:
-                begun = changed and any(record.get(heads[name], "").strip() for name in criteria(assignment))
+                continue
+            again = record.get("file") != facts["file"]
+            if again or row["submission"] not in known:  # or a spreadsheet has spoilt its name
+                begun = again and any(record.get(heads[name], "").strip() for name in criteria(assignment))
                 record |= facts | ({"look again": "handed in again"} if begun else {})
         table.rows = [table.columns, *([record.get(column, "") for column in table.columns] for record in records)]
         if table.encoding != "utf-16":  # a spreadsheet may have saved it in one that lacks the letters of a name
